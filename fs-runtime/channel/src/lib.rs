@@ -1,0 +1,1 @@
+//! Bytes between two processes that do not trust each other, over shared memory.

@@ -1,0 +1,3 @@
+//! Static test and benchmark driver.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Harness, oracle tests and the native / FUSE / bypass comparison.

@@ -1,0 +1,1 @@
+//! Safe seccomp user notification: filter, listener, notification, target memory.

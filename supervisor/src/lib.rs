@@ -1,0 +1,1 @@
+//! Runs a program under a seccomp notification filter and forwards its calls.

@@ -1,0 +1,3 @@
+//! Runs a program under a seccomp notification filter and forwards its calls.
+
+fn main() {}

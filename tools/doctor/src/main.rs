@@ -1,0 +1,3 @@
+//! What this kernel and user allow.
+
+fn main() {}

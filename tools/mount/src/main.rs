@@ -1,0 +1,3 @@
+//! Pass-through and memory file systems with both doors.
+
+fn main() {}
