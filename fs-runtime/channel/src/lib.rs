@@ -1,1 +1,39 @@
-//! Bytes between two processes that do not trust each other, over shared memory.
+//! Moves requests and replies, as bytes, between two processes that do not trust each
+//! other: a supervisor's [`Client`] and a file system's [`Server`], over one size-sealed
+//! memfd. It knows no messages and it is the only code that touches shared memory.
+//!
+//! ```text
+//! page 0      header: geometry, then the words that server threads sleep on
+//! page 1      doorbells, dense: one {state, waiter} pair of 32-bit words a slot
+//! page 2 …    slots: request length and bytes, reply length and bytes
+//! ```
+//!
+//! A slot goes round once a call; only the states that the two arrows name change hands:
+//!
+//! ```text
+//!          client              server               server              client
+//!  FREE ───post───► POSTED ───claim───► SERVING ───reply───► REPLIED ───take───► FREE
+//!                     │ abandon            │ abandon
+//!                     ▼                    ▼            server retires it
+//!                   FREE                ABANDONED ─────────────────────► FREE
+//! ```
+//!
+//! `claim` is one compare-and-swap, so a request is executed at most once, whatever the
+//! client does meanwhile. Both sides treat the memory as hostile: lengths are read once
+//! and bounded, bytes are copied before use, an unexpected state is the peer's fault and
+//! ends the slot. There are no references into payload memory.
+
+mod client;
+mod doorbell;
+mod futex;
+mod geometry;
+#[allow(unsafe_code)]
+mod mapping;
+mod server;
+mod spin;
+mod sync;
+
+pub use client::{Abandoned, Client, PeerFault, Pending, PostError};
+pub use geometry::{Geometry, GeometryError};
+pub use mapping::OpenError;
+pub use server::{Server, Ticket};

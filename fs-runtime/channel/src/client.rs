@@ -1,0 +1,278 @@
+//! The supervisor's end.
+
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+use crate::doorbell::{Doorbell, GaveUp, Generation, Progress, Waiter};
+use crate::futex;
+use crate::mapping::{Mapping, OpenError, Word};
+use crate::spin;
+
+/// How long a caller watches its slot before it sleeps: a little longer than most file
+/// systems take.
+const WATCH: Duration = Duration::from_micros(50);
+
+/// The supervisor's end of one channel; threads share it.
+#[derive(Debug)]
+pub struct Client {
+    mapping: Mapping,
+    slots: Mutex<Slots>,
+    slot_free: Condvar,
+    closed: AtomicBool,
+}
+
+/// The slots that are in nobody's hands.
+#[derive(Debug)]
+struct Slots {
+    /// Last in, first out: the slot used last is the one in the caches.
+    free: Vec<Pending>,
+    /// Given up while in service; free again once the server has retired them.
+    abandoned: Vec<Pending>,
+}
+
+/// A request that was posted.
+#[derive(Debug)]
+#[must_use = "a posted request holds its slot until it is taken or abandoned"]
+pub struct Pending {
+    slot: u32,
+    generation: Generation,
+}
+
+impl Pending {
+    /// The same slot, for its next request.
+    fn next(self) -> Self {
+        Pending {
+            generation: self.generation.next(),
+            ..self
+        }
+    }
+}
+
+/// Why a request was not posted. It was not executed and never will be.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+pub enum PostError {
+    /// Longer than a slot's request area.
+    #[error("the request does not fit into a slot")]
+    TooLarge,
+    /// No slot came free in time.
+    #[error("no slot is free")]
+    Full,
+    /// The server is gone.
+    #[error("the channel is closed")]
+    Closed,
+}
+
+/// The server broke the protocol, or went away in the middle of a request.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[error("the file system's process broke the protocol or went away")]
+pub struct PeerFault;
+
+/// What abandoning a request means for its effect.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Abandoned {
+    /// It was not executed and never will be.
+    NeverServed,
+    /// It may have been executed, or still be.
+    MaybeServed,
+}
+
+impl Client {
+    /// Maps the memory that a server made.
+    ///
+    /// # Errors
+    /// [`OpenError`] when the descriptor is not a sound channel.
+    pub fn open(fd: &OwnedFd) -> Result<Client, OpenError> {
+        let mapping = Mapping::open(fd)?;
+        let slots = mapping.geometry().slots;
+        let free = (0..slots)
+            .rev()
+            .map(|slot| Pending {
+                slot,
+                generation: Generation::FIRST,
+            })
+            .collect();
+        Ok(Client {
+            mapping,
+            slots: Mutex::new(Slots {
+                free,
+                abandoned: Vec::new(),
+            }),
+            slot_free: Condvar::new(),
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    /// Posts a request; waits up to `patience` for a free slot.
+    ///
+    /// # Errors
+    /// [`PostError`]; the request was not posted.
+    pub fn post(&self, request: &[u8], patience: Duration) -> Result<Pending, PostError> {
+        if request.len() > self.mapping.geometry().request_max as usize {
+            return Err(PostError::TooLarge);
+        }
+        let pending = self.free_slot(patience)?;
+        self.mapping.write_request(pending.slot, request);
+        self.doorbell(pending.slot).post(pending.generation);
+        self.ring();
+        Ok(pending)
+    }
+
+    /// Waits for the reply: watches for some 50 µs, then sleeps, `timeout` at most.
+    /// True when there is something to take (a reply, or the end of the channel).
+    pub fn wait(&self, pending: &Pending, timeout: Duration) -> bool {
+        if spin::until(WATCH, || self.is_over(pending)) {
+            return true;
+        }
+        let doorbell = self.doorbell(pending.slot);
+        doorbell.announce(Waiter::OnSlot);
+        let end = Instant::now() + timeout;
+        while !self.is_over(pending) {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            doorbell.sleep(pending.generation, left);
+        }
+        true
+    }
+
+    /// Whether [`Client::take`] would return at once. The caller wants to be counted in
+    /// [`Client::wait_completions`] from now on.
+    pub fn watch(&self, pending: &Pending) -> bool {
+        self.doorbell(pending.slot).announce(Waiter::OnCompletions);
+        self.is_over(pending)
+    }
+
+    /// The completion counter, to be read before looking at the watched requests.
+    pub fn completions(&self) -> u32 {
+        self.mapping.word(Word::Completions).load(Ordering::SeqCst)
+    }
+
+    /// Sleeps until the completion counter differs from `seen`, `timeout` at most.
+    pub fn wait_completions(&self, seen: u32, timeout: Option<Duration>) {
+        futex::wait(self.mapping.word(Word::Completions), seen, timeout);
+    }
+
+    /// Wakes whoever sleeps in [`Client::wait_completions`].
+    pub fn interrupt_completions(&self) {
+        let completions = self.mapping.word(Word::Completions);
+        completions.fetch_add(1, Ordering::SeqCst);
+        futex::wake(completions, u32::MAX >> 1);
+    }
+
+    /// Copies the reply into `buf` and frees the slot.
+    ///
+    /// # Errors
+    /// [`PeerFault`] when there is no sound reply; the slot is then not used again, and
+    /// the request may have been executed.
+    pub fn take(&self, pending: Pending, buf: &mut Vec<u8>) -> Result<(), PeerFault> {
+        let doorbell = self.doorbell(pending.slot);
+        if doorbell.progress(pending.generation) != Progress::Replied
+            || !self.mapping.read_reply(pending.slot, buf)
+        {
+            return Err(PeerFault);
+        }
+        doorbell.release(pending.generation);
+        self.give_back(pending);
+        Ok(())
+    }
+
+    /// Gives a request up.
+    pub fn abandon(&self, pending: Pending) -> Abandoned {
+        match self.doorbell(pending.slot).give_up(pending.generation) {
+            GaveUp::NeverServed => {
+                self.give_back(pending);
+                Abandoned::NeverServed
+            }
+            GaveUp::InService => {
+                self.lock().abandoned.push(pending);
+                Abandoned::MaybeServed
+            }
+            // Answered, or a fault: the slot is not used again.
+            GaveUp::Replied => Abandoned::MaybeServed,
+        }
+    }
+
+    /// The server is gone: every wait ends, nothing is posted any more.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        for slot in 0..self.mapping.geometry().slots {
+            futex::wake(self.doorbell(slot).state, u32::MAX >> 1);
+        }
+        self.interrupt_completions();
+        self.slot_free.notify_all();
+    }
+
+    /// Whether [`Client::close`] was called.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    fn is_over(&self, pending: &Pending) -> bool {
+        self.doorbell(pending.slot).progress(pending.generation) != Progress::Underway
+            || self.is_closed()
+    }
+
+    /// Wakes a server thread unless one is watching; see `Server::sleep` for the order.
+    fn ring(&self) {
+        if self.mapping.word(Word::Spinners).load(Ordering::SeqCst) == 0
+            && self.mapping.word(Word::Sleepers).load(Ordering::SeqCst) != 0
+        {
+            let bell = self.mapping.word(Word::Bell);
+            bell.fetch_add(1, Ordering::SeqCst);
+            futex::wake(bell, 1);
+        }
+    }
+
+    fn free_slot(&self, patience: Duration) -> Result<Pending, PostError> {
+        let mut slots = self.lock();
+        let end = Instant::now() + patience;
+        loop {
+            if self.is_closed() {
+                return Err(PostError::Closed);
+            }
+            if let Some(slot) = slots.free.pop() {
+                return Ok(slot);
+            }
+            self.reclaim(&mut slots);
+            if slots.free.is_empty() {
+                let left = end.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return Err(PostError::Full);
+                }
+                slots = self
+                    .slot_free
+                    .wait_timeout(slots, left)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0;
+            }
+        }
+    }
+
+    /// Moves the abandoned slots that the server has retired to the free ones.
+    fn reclaim(&self, slots: &mut Slots) {
+        let retired = slots
+            .abandoned
+            .extract_if(.., |p| self.doorbell(p.slot).is_retired(p.generation));
+        slots.free.extend(retired.map(Pending::next));
+    }
+
+    fn give_back(&self, pending: Pending) {
+        self.lock().free.push(pending.next());
+        self.slot_free.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Slots> {
+        // The lists are whole at every point where a holder could panic.
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn doorbell(&self, slot: u32) -> Doorbell<'_> {
+        let (state, waiter) = self.mapping.doorbell(slot);
+        Doorbell { state, waiter }
+    }
+}

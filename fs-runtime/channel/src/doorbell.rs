@@ -1,0 +1,208 @@
+//! The hand-shake on one slot: who owns it, and how the owner changes.
+//!
+//! The state word holds the state in its low three bits and the slot's generation above
+//! them, so a word that is left over from an earlier call never matches.
+
+use std::time::Duration;
+
+use crate::futex;
+use crate::sync::{AtomicU32, Ordering};
+
+const STATE_BITS: u32 = 3;
+
+/// States of a slot; see the crate's documentation for who moves it where.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u32)]
+enum State {
+    Free = 0,
+    Posted = 1,
+    Serving = 2,
+    Replied = 3,
+    Abandoned = 4,
+}
+
+/// How often a slot has gone round, modulo 2^29.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Generation(u32);
+
+impl Generation {
+    pub(crate) const FIRST: Generation = Generation(0);
+
+    pub(crate) fn next(self) -> Generation {
+        Generation(self.0.wrapping_add(1) & (u32::MAX >> STATE_BITS))
+    }
+
+    fn with(self, state: State) -> u32 {
+        self.0 << STATE_BITS | state as u32
+    }
+}
+
+/// What the client's waiting looks like to the server.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u32)]
+pub(crate) enum Waiter {
+    /// It watches the state word, or does something else.
+    Awake = 0,
+    /// It sleeps on the state word.
+    OnSlot = 1,
+    /// It sleeps on the channel's completion counter.
+    OnCompletions = 2,
+}
+
+/// What the client finds when it looks at its slot.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Progress {
+    /// Not replied to yet.
+    Underway,
+    /// The reply lies in the slot.
+    Replied,
+    /// A value that an honest server never leaves there.
+    Fault,
+}
+
+/// What giving up a slot meant.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum GaveUp {
+    /// The server had not started and never will; the slot is free again.
+    NeverServed,
+    /// The server has it in hand; the server frees the slot.
+    InService,
+    /// It was answered already; the slot is the client's.
+    Replied,
+}
+
+/// The two words of a slot.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Doorbell<'m> {
+    pub(crate) state: &'m AtomicU32,
+    pub(crate) waiter: &'m AtomicU32,
+}
+
+/// Client's half. The client calls these for slots that it took off its free list.
+impl Doorbell<'_> {
+    /// Hands the request, already in the slot, to the server.
+    ///
+    /// The store pairs with the load in [`Doorbell::claim`] (Release/Acquire, for the
+    /// request's bytes) and is SeqCst for the sleepers' count: see `Server::sleep`.
+    pub(crate) fn post(&self, generation: Generation) {
+        self.waiter.store(Waiter::Awake as u32, Ordering::Relaxed);
+        self.state
+            .store(generation.with(State::Posted), Ordering::SeqCst);
+    }
+
+    /// Looks. A `Replied` pairs with [`Doorbell::reply`], for the reply's bytes.
+    pub(crate) fn progress(&self, generation: Generation) -> Progress {
+        let word = self.state.load(Ordering::Acquire);
+        if word == generation.with(State::Replied) {
+            Progress::Replied
+        } else if word == generation.with(State::Posted) || word == generation.with(State::Serving)
+        {
+            Progress::Underway
+        } else {
+            Progress::Fault
+        }
+    }
+
+    /// Says how the client is about to wait. SeqCst, and followed by another look at the
+    /// state: pairs with the load of `waiter` in [`Doorbell::reply`], so that one of the
+    /// two sees the other.
+    pub(crate) fn announce(&self, waiter: Waiter) {
+        self.waiter.store(waiter as u32, Ordering::SeqCst);
+    }
+
+    /// Sleeps until the state word may have changed.
+    pub(crate) fn sleep(&self, generation: Generation, timeout: Duration) {
+        let word = self.state.load(Ordering::SeqCst);
+        if word == generation.with(State::Posted) || word == generation.with(State::Serving) {
+            futex::wait(self.state, word, Some(timeout));
+        }
+    }
+
+    /// Gives the slot back after the reply was copied.
+    pub(crate) fn release(&self, generation: Generation) {
+        self.state
+            .store(generation.with(State::Free), Ordering::Relaxed);
+    }
+
+    /// Gives up waiting.
+    pub(crate) fn give_up(&self, generation: Generation) -> GaveUp {
+        let swap = |from: State, to: State| {
+            self.state
+                .compare_exchange(
+                    generation.with(from),
+                    generation.with(to),
+                    Ordering::SeqCst,
+                    Ordering::SeqCst,
+                )
+                .is_ok()
+        };
+        if swap(State::Posted, State::Free) {
+            GaveUp::NeverServed
+        } else if swap(State::Serving, State::Abandoned) {
+            GaveUp::InService
+        } else {
+            GaveUp::Replied
+        }
+    }
+
+    /// Whether the server has retired a slot that was given up while in service.
+    pub(crate) fn is_retired(&self, generation: Generation) -> bool {
+        self.state.load(Ordering::Acquire) == generation.with(State::Free)
+    }
+}
+
+/// Server's half.
+impl Doorbell<'_> {
+    /// Whether a request seems to wait here.
+    pub(crate) fn is_posted(&self) -> bool {
+        self.state.load(Ordering::SeqCst) & ((1 << STATE_BITS) - 1) == State::Posted as u32
+    }
+
+    /// Takes the request, if there is one: the step that makes execution happen once.
+    pub(crate) fn claim(&self) -> Option<Generation> {
+        if !self.is_posted() {
+            return None;
+        }
+        let generation = Generation(self.state.load(Ordering::Acquire) >> STATE_BITS);
+        self.state
+            .compare_exchange(
+                generation.with(State::Posted),
+                generation.with(State::Serving),
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            )
+            .ok()
+            .map(|_| generation)
+    }
+
+    /// Publishes the reply, already in the slot, and says how the client waits for it.
+    /// Retires the slot when the client has given it up.
+    pub(crate) fn reply(&self, generation: Generation) -> Waiter {
+        let published = self.state.compare_exchange(
+            generation.with(State::Serving),
+            generation.with(State::Replied),
+            Ordering::SeqCst,
+            Ordering::Relaxed,
+        );
+        if published.is_err() {
+            self.retire(generation);
+            return Waiter::Awake;
+        }
+        match self.waiter.load(Ordering::SeqCst) {
+            0 => Waiter::Awake,
+            1 => Waiter::OnSlot,
+            _ => Waiter::OnCompletions,
+        }
+    }
+
+    fn retire(&self, generation: Generation) {
+        // Only an abandoned slot of this generation: anything else a client wrote there
+        // is its own business.
+        let _ = self.state.compare_exchange(
+            generation.with(State::Abandoned),
+            generation.with(State::Free),
+            Ordering::Release,
+            Ordering::Relaxed,
+        );
+    }
+}

@@ -1,0 +1,150 @@
+//! Requests and replies between threads, as two processes would do it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use finesse_channel::{Abandoned, Client, Geometry, PostError, Server};
+
+const GEOMETRY: Geometry = Geometry {
+    slots: 4,
+    request_max: 100,
+    reply_max: 100,
+};
+const LONG: Duration = Duration::from_secs(10);
+
+fn pair() -> (Arc<Server>, Arc<Client>) {
+    let (server, fd) = Server::create(GEOMETRY).unwrap();
+    (Arc::new(server), Arc::new(Client::open(&fd).unwrap()))
+}
+
+/// Answers each request with its bytes reversed, until the channel closes.
+fn serve(server: &Server, served: &AtomicU64) {
+    let mut buf = Vec::new();
+    while let Some(ticket) = server.next(&mut buf) {
+        served.fetch_add(1, Ordering::Relaxed);
+        buf.reverse();
+        server.reply(ticket, &buf);
+    }
+}
+
+#[test]
+fn every_request_is_answered_once() {
+    let (server, client) = pair();
+    let served = AtomicU64::new(0);
+    const CLIENTS: u64 = 8;
+    const EACH: u64 = 2_000;
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| serve(&server, &served));
+        }
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|id| {
+                let client = &client;
+                scope.spawn(move || {
+                    let mut reply = Vec::new();
+                    for i in 0..EACH {
+                        let request = (id * EACH + i).to_le_bytes();
+                        let pending = client.post(&request, LONG).unwrap();
+                        assert!(client.wait(&pending, LONG), "request {i} of {id} hangs");
+                        client.take(pending, &mut reply).unwrap();
+                        assert!(reply.iter().rev().eq(&request));
+                    }
+                })
+            })
+            .collect();
+        clients.into_iter().for_each(|c| c.join().unwrap());
+        server.close();
+    });
+    assert_eq!(served.load(Ordering::Relaxed), CLIENTS * EACH);
+}
+
+#[test]
+fn slots_run_out_and_come_back() {
+    let (server, client) = pair();
+    let mut pending: Vec<_> = (0..GEOMETRY.slots)
+        .map(|_| client.post(b"x", Duration::ZERO).unwrap())
+        .collect();
+    assert_eq!(
+        client.post(b"x", Duration::from_millis(5)).unwrap_err(),
+        PostError::Full
+    );
+    assert_eq!(
+        client.abandon(pending.pop().unwrap()),
+        Abandoned::NeverServed
+    );
+    client.post(b"y", Duration::ZERO).unwrap();
+    assert_eq!(
+        client.post(&[0; 101], Duration::ZERO).unwrap_err(),
+        PostError::TooLarge
+    );
+    drop(server);
+}
+
+#[test]
+fn an_abandoned_request_is_retired_by_the_server() {
+    let (server, client) = pair();
+    let mut buf = Vec::new();
+    for round in 0..3 * GEOMETRY.slots {
+        let pending = client
+            .post(b"slow", Duration::ZERO)
+            .expect("a slot is free");
+        let ticket = server.next(&mut buf).unwrap();
+        assert_eq!(client.abandon(pending), Abandoned::MaybeServed, "{round}");
+        server.reply(ticket, b"late");
+    }
+}
+
+#[test]
+fn a_late_reply_wakes_a_sleeping_client() {
+    let (server, client) = pair();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut buf = Vec::new();
+            for _ in 0..2 {
+                let ticket = server.next(&mut buf).unwrap();
+                thread::sleep(Duration::from_millis(30));
+                server.reply(ticket, b"late");
+            }
+        });
+        let mut reply = Vec::new();
+        let pending = client.post(b"a", LONG).unwrap();
+        assert!(client.wait(&pending, LONG));
+        client.take(pending, &mut reply).unwrap();
+        assert_eq!(reply, b"late");
+
+        let pending = client.post(b"b", LONG).unwrap();
+        assert!(!client.wait(&pending, Duration::from_millis(1)));
+        let end = Instant::now() + LONG;
+        loop {
+            let seen = client.completions();
+            if client.watch(&pending) {
+                break;
+            }
+            assert!(Instant::now() < end, "the completion was lost");
+            client.wait_completions(seen, Some(LONG));
+        }
+        client.take(pending, &mut reply).unwrap();
+    });
+}
+
+#[test]
+fn closing_ends_every_wait() {
+    let (server, client) = pair();
+    thread::scope(|scope| {
+        scope.spawn(|| assert!(server.next(&mut Vec::new()).is_some()));
+        let pending = client.post(b"x", LONG).unwrap();
+        scope.spawn(|| {
+            thread::sleep(Duration::from_millis(20));
+            client.close();
+        });
+        assert!(client.wait(&pending, LONG));
+        assert!(client.take(pending, &mut Vec::new()).is_err());
+        assert_eq!(client.post(b"x", LONG).unwrap_err(), PostError::Closed);
+        let sleeper = scope.spawn(|| server.next(&mut Vec::new()).is_none());
+        thread::sleep(Duration::from_millis(20));
+        server.close();
+        assert!(sleeper.join().unwrap());
+    });
+}
