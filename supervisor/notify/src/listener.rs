@@ -1,0 +1,247 @@
+//! Receiving notifications and answering them.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::ledger::{ENTRIES, Ledger};
+
+/// `AUDIT_ARCH_X86_64` (linux/audit.h).
+const ARCH_X86_64: u32 = 0xC000_003E;
+/// `__X32_SYSCALL_BIT` (asm/unistd.h): an x32 call under the same architecture number.
+const X32_BIT: i32 = 0x4000_0000;
+
+/// The descriptor that notifications come from.
+#[derive(Debug)]
+pub struct Listener {
+    fd: OwnedFd,
+    ledger: Arc<Ledger>,
+    /// Ledger entries in nobody's hands; the one used last is taken first.
+    free: Mutex<Vec<usize>>,
+}
+
+/// The calling convention of a call.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Abi {
+    /// x86-64.
+    X86_64,
+    /// Any other: its numbers mean other calls.
+    Other,
+}
+
+/// A thread waits in a system call for an answer.
+#[derive(Debug)]
+#[must_use = "dropping a notification continues the call in the kernel"]
+pub struct Notification {
+    listener: Arc<Listener>,
+    entry: usize,
+    notif: libc::seccomp_notif,
+    forwarded: bool,
+    answered: bool,
+}
+
+/// A notification that a killed process left unanswered.
+#[derive(Clone, Copy, Debug)]
+pub struct Orphan {
+    id: u64,
+    /// Whether the call may have had an effect already, so that it must not be executed
+    /// again.
+    pub forwarded: bool,
+}
+
+impl Listener {
+    /// Takes over a descriptor from [`crate::Filter::install`]. `ledger` must be used by
+    /// no other listener that receives.
+    pub fn new(fd: OwnedFd, ledger: Arc<Ledger>) -> Self {
+        Listener {
+            fd,
+            ledger,
+            free: Mutex::new((0..ENTRIES).rev().collect()),
+        }
+    }
+
+    /// Asks the kernel to wake the target on the CPU of the answering thread and the other
+    /// way round (Linux 6.6): the hand-over then costs a switch, not a wake-up.
+    ///
+    /// # Errors
+    /// On kernels that do not know the flag; everything works without.
+    pub fn set_sync_wake_up(&self) -> io::Result<()> {
+        const SYNC_WAKE_UP: u64 = 1;
+        // SAFETY: the request takes its flags by value.
+        let result = unsafe {
+            libc::ioctl(
+                self.fd.as_raw_fd(),
+                libc::SECCOMP_IOCTL_NOTIF_SET_FLAGS,
+                SYNC_WAKE_UP,
+            )
+        };
+        if result < 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Waits for the next notification. Blocks even when all filtered threads are gone;
+    /// poll(2) tells that by `POLLHUP`.
+    ///
+    /// # Errors
+    /// What the kernel answers, except `EINTR` and `ENOENT` (the thread died meanwhile).
+    pub fn receive(self: &Arc<Self>) -> io::Result<Notification> {
+        let entry = self.lock_free().pop().ok_or(io::ErrorKind::OutOfMemory)?;
+        let received = loop {
+            let notif = self.ledger.prepare(entry);
+            // SAFETY: `notif` points to a zeroed `seccomp_notif` that this thread owns.
+            let result =
+                unsafe { libc::ioctl(self.fd.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, notif) };
+            if result == 0 {
+                break Ok(self.ledger.read(entry));
+            }
+            let error = io::Error::last_os_error();
+            if !matches!(error.raw_os_error(), Some(libc::EINTR | libc::ENOENT)) {
+                break Err(error);
+            }
+        };
+        match received {
+            Ok(notif) => Ok(Notification {
+                listener: Arc::clone(self),
+                entry,
+                notif,
+                forwarded: false,
+                answered: false,
+            }),
+            Err(error) => {
+                self.lock_free().push(entry);
+                Err(error)
+            }
+        }
+    }
+
+    /// What a dead process left behind. Call only once that process is gone.
+    pub fn orphans(&self) -> Vec<Orphan> {
+        self.ledger
+            .orphans()
+            .map(|(id, forwarded)| Orphan { id, forwarded })
+            .collect()
+    }
+
+    /// Continues an orphan in the kernel.
+    pub fn continue_orphan(&self, orphan: Orphan) {
+        self.send(orphan.id, 0, 0, libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE);
+    }
+
+    /// Fails an orphan.
+    pub fn fail_orphan(&self, orphan: Orphan, errno: i32) {
+        self.send(orphan.id, 0, -errno, 0);
+    }
+
+    /// Sends an answer. A thread that died meanwhile (`ENOENT`) needs none.
+    fn send(&self, id: u64, val: i64, error: i32, flags: libc::c_ulong) {
+        let mut response = libc::seccomp_notif_resp {
+            id,
+            val,
+            error,
+            flags: u32::try_from(flags).unwrap_or(0),
+        };
+        // SAFETY: `response` is a valid `seccomp_notif_resp` for the length of the call.
+        let _ = unsafe {
+            libc::ioctl(
+                self.fd.as_raw_fd(),
+                libc::SECCOMP_IOCTL_NOTIF_SEND,
+                &raw mut response,
+            )
+        };
+    }
+
+    fn lock_free(&self) -> std::sync::MutexGuard<'_, Vec<usize>> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Notification {
+    /// Thread id of the waiting thread, in this process's pid namespace; 0 when the thread
+    /// is not visible there.
+    pub fn tid(&self) -> u32 {
+        self.notif.pid
+    }
+
+    /// The call's ABI.
+    pub fn abi(&self) -> Abi {
+        if self.notif.data.arch == ARCH_X86_64 && self.notif.data.nr & X32_BIT == 0 {
+            Abi::X86_64
+        } else {
+            Abi::Other
+        }
+    }
+
+    /// The call's number, in its ABI.
+    pub fn number(&self) -> i32 {
+        self.notif.data.nr
+    }
+
+    /// The six argument registers.
+    pub fn args(&self) -> [u64; 6] {
+        self.notif.data.args
+    }
+
+    /// Whether the thread still waits. What was read from its memory or from /proc since
+    /// the notification came was then really its own (seccomp_unotify(2)).
+    pub fn is_valid(&self) -> bool {
+        // SAFETY: the request reads one u64, which outlives the call.
+        let result = unsafe {
+            libc::ioctl(
+                self.listener.fd.as_raw_fd(),
+                libc::SECCOMP_IOCTL_NOTIF_ID_VALID,
+                &raw const self.notif.id,
+            )
+        };
+        result == 0
+    }
+
+    /// Says whether the call may have an effect from now on: it is then never continued,
+    /// not even when this process dies.
+    pub fn set_forwarded(&mut self, forwarded: bool) {
+        self.forwarded = forwarded;
+        self.listener.ledger.set_forwarded(self.entry, forwarded);
+    }
+
+    /// Lets the kernel execute the call.
+    pub fn proceed(mut self) {
+        self.answer(0, 0, libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE);
+    }
+
+    /// Makes the call return `value`.
+    pub fn succeed(mut self, value: i64) {
+        self.answer(value, 0, 0);
+    }
+
+    /// Makes the call fail with `errno`, a positive number.
+    pub fn fail(mut self, errno: i32) {
+        self.answer(0, -errno, 0);
+    }
+
+    fn answer(&mut self, val: i64, error: i32, flags: libc::c_ulong) {
+        self.answered = true;
+        self.listener.send(self.notif.id, val, error, flags);
+    }
+}
+
+impl Drop for Notification {
+    fn drop(&mut self) {
+        if !self.answered {
+            if self.forwarded {
+                self.answer(0, -libc::EIO, 0);
+            } else {
+                self.answer(0, 0, libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE);
+            }
+        }
+        self.listener.ledger.clear(self.entry);
+        self.listener.lock_free().push(self.entry);
+    }
+}
