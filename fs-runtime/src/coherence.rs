@@ -1,0 +1,181 @@
+//! Tells the kernel what it must forget before a bypassed change is acknowledged.
+//!
+//! The kernel's part is in fs/fuse/dir.c (`fuse_reverse_inval_entry`) and inode.c
+//! (`fuse_reverse_inval_inode`): inval_entry takes the lock of the parent directory, so
+//! it waits for look-ups under way there, and unhashes the entry; delete takes the
+//! child's lock as well and marks it dead; inval_inode bumps the version of the
+//! attributes, so replies under way are ignored. None finds what the kernel does not
+//! have (ENOENT), which is harmless.
+//!
+//! Never publish while holding a gate, or a lock that a handler of the file system may
+//! want: the kernel may hold the directory while its own request waits for that.
+
+mod change;
+mod sink;
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use fuser::INodeNo;
+
+use crate::kernel_view::KernelView;
+
+pub(crate) use change::{Change, NameChange};
+pub(crate) use sink::Sink;
+
+/// How many notifications were sent, and how many the view showed to be needless.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Counts {
+    pub(crate) sent: u64,
+    pub(crate) saved: u64,
+}
+
+/// See the module.
+pub(crate) struct Coherence {
+    view: Arc<KernelView>,
+    sink: Box<dyn Sink>,
+    sent: AtomicU64,
+    saved: AtomicU64,
+}
+
+impl fmt::Debug for Coherence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Coherence")
+            .field("counts", &self.counts())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Coherence {
+    pub(crate) fn new(view: Arc<KernelView>, sink: Box<dyn Sink>) -> Self {
+        Coherence {
+            view,
+            sink,
+            sent: AtomicU64::new(0),
+            saved: AtomicU64::new(0),
+        }
+    }
+
+    /// Sends the fewest notifications after which the kernel shows nothing older than
+    /// `change`. Returns when the kernel has taken them.
+    pub(crate) fn publish(&self, change: &Change<'_>) {
+        for name in change.names() {
+            self.publish_name(name);
+        }
+        // Changes of a directory's names change its times, link count and listing.
+        let mut last = None;
+        for name in change.names() {
+            if last.replace(name.parent) != Some(name.parent) {
+                self.publish_directory(name.parent);
+            }
+        }
+        for node in change.attributes() {
+            self.publish_attributes(node);
+        }
+        if let Some((node, size)) = change.truncated() {
+            self.publish_content(node, size);
+        }
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        Counts {
+            sent: self.sent.load(Ordering::Relaxed),
+            saved: self.saved.load(Ordering::Relaxed),
+        }
+    }
+
+    fn publish_name(&self, change: &NameChange<'_>) {
+        let key = self.view.key(change.parent, change.name);
+        match self.view.name(key) {
+            Some(given) if self.view.knows(change.parent) => {
+                self.send_name(change);
+                self.view.take_name(key, given);
+            }
+            _ => self.save(),
+        }
+    }
+
+    /// A directory that the kernel holds must become dead, or new names would appear in
+    /// it; for anything else it is enough to unhash the entry.
+    fn send_name(&self, change: &NameChange<'_>) {
+        let dead = change
+            .gone_directory
+            .filter(|directory| self.view.knows(*directory));
+        self.send(|sink| match dead {
+            Some(child) => sink.delete(change.parent, child, change.name),
+            None => sink.inval_entry(change.parent, change.name),
+        });
+    }
+
+    fn publish_directory(&self, directory: INodeNo) {
+        let pages = self.view.pages(directory);
+        match self.view.attr(directory) {
+            Some(given) => {
+                self.wait_for_arrival(directory);
+                self.send_inode(directory, pages.then_some(0));
+                self.view.take_attr(directory, given);
+            }
+            None if pages => self.send_inode(directory, Some(0)),
+            None => self.save(),
+        }
+    }
+
+    fn publish_attributes(&self, node: INodeNo) {
+        match self.view.attr(node) {
+            Some(given) => {
+                self.wait_for_arrival(node);
+                self.send_inode(node, None);
+                self.view.take_attr(node, given);
+            }
+            None => self.save(),
+        }
+    }
+
+    /// Pages outlive attributes: the kernel may hold some of any node that it knows.
+    fn publish_content(&self, node: INodeNo, size: u64) {
+        let given = self.view.attr(node);
+        if !self.view.knows(node) {
+            self.save();
+            return;
+        }
+        self.wait_for_arrival(node);
+        self.send_inode(node, Some(i64::try_from(size).unwrap_or(i64::MAX)));
+        if let Some(given) = given {
+            self.view.take_attr(node, given);
+        }
+    }
+
+    /// A look-up that was answered a moment ago may not have made its inode yet, and
+    /// would install old attributes after an inval_inode that found nothing. The kernel
+    /// holds the directory's lock until it has; asking for a name that cannot exist waits
+    /// for that lock and does nothing else.
+    fn wait_for_arrival(&self, node: INodeNo) {
+        if let Some(parent) = self.view.arriving(node) {
+            self.send(|sink| sink.inval_entry(parent, OsStr::new("/")));
+        }
+    }
+
+    fn send_inode(&self, node: INodeNo, pages_from: Option<i64>) {
+        self.send(|sink| match pages_from {
+            Some(offset) => sink.inval_inode(node, offset, 0),
+            None => sink.inval_inode(node, -1, 0),
+        });
+    }
+
+    fn send(&self, notify: impl FnOnce(&dyn Sink) -> std::io::Result<()>) {
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        if let Err(error) = notify(self.sink.as_ref()) {
+            // The mount is gone, or the kernel would not let go (a mountpoint below).
+            log::debug!("the kernel refused a notification: {error}");
+        }
+    }
+
+    fn save(&self) {
+        self.saved.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests;

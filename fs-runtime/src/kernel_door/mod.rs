@@ -1,0 +1,3 @@
+//! The kernel door.
+mod name_cache;
+pub(crate) use name_cache::NameCache;

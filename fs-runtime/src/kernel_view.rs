@@ -1,0 +1,247 @@
+//! What the kernel was given, and until when it may use it without asking.
+//!
+//! The kernel door records every entry and attribute *before* the reply is written to
+//! /dev/fuse; the bypass door's changes ask here which notifications are needed
+//! (`crate::coherence`). The answers err to one side: "may be alive" for something that
+//! is not costs one needless notification.
+//!
+//! Memory: 24 bytes a name and 40 bytes a node (key and state), times the hash table's
+//! slack (at most 2.3) and 1 byte a place. Names go when they expire, nodes when the
+//! kernel forgets them. At [`Limits::DEFAULT`] the view stays below 450 MiB; beyond it
+//! whatever is not recorded "may be alive".
+
+mod clock;
+mod names;
+mod nodes;
+mod table;
+
+use std::ffi::OsStr;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use fuser::INodeNo;
+use parking_lot::Mutex;
+
+use clock::Clock;
+pub(crate) use names::Given;
+use names::Names;
+use nodes::Nodes;
+pub(crate) use nodes::AttrGiven;
+
+const SHARDS: usize = 64;
+
+/// The kernel counts a time-out from when the thread that asked runs again, which is
+/// later than the reply by as long as that thread waits for a CPU.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// By when such a thread has made the inode that it was given.
+const ARRIVAL: Duration = Duration::from_secs(1);
+
+/// Most names and nodes that are recorded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) names: usize,
+    pub(crate) nodes: usize,
+}
+
+impl Limits {
+    pub(crate) const DEFAULT: Limits = Limits {
+        names: 4 << 20,
+        nodes: 4 << 20,
+    };
+}
+
+/// A name in a directory, hashed. Two names with one hash share their fate.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct NameKey(u64);
+
+/// A point in the order of bypassed changes. Attributes that a request read after it are
+/// current unless a later change touched their node.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment(u64);
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct KernelView {
+    names: [Mutex<Names>; SHARDS],
+    nodes: [Mutex<Nodes>; SHARDS],
+    hasher: RandomState,
+    clock: Clock,
+    /// Number of the last bypassed change of attributes.
+    changes: AtomicU64,
+    /// A reply's `attr.ino` was not the node that was asked for.
+    numbers_differ: AtomicBool,
+    /// opendir said ENOSYS: the kernel keeps pages of every directory.
+    all_pages: AtomicBool,
+}
+
+impl KernelView {
+    pub(crate) fn new(limits: Limits) -> Self {
+        KernelView {
+            names: std::array::from_fn(|_| Mutex::new(Names::new(limits.names / SHARDS))),
+            nodes: std::array::from_fn(|_| Mutex::new(Nodes::new(limits.nodes / SHARDS))),
+            hasher: RandomState::new(),
+            clock: Clock::start(),
+            changes: AtomicU64::new(0),
+            numbers_differ: AtomicBool::new(false),
+            all_pages: AtomicBool::new(false),
+        }
+    }
+
+    /// The hash under which `name` in `parent` is recorded.
+    pub(crate) fn key(&self, parent: INodeNo, name: &OsStr) -> NameKey {
+        NameKey(self.hasher.hash_one((parent.0, name)))
+    }
+
+    /// Taken when a kernel request arrives, before the file system sees it.
+    pub(crate) fn moment(&self) -> Moment {
+        Moment(self.changes.load(Ordering::SeqCst))
+    }
+
+    // Kernel door.
+
+    /// The kernel gets `node` (0: known not to exist) under a name for `entry_ttl`, its
+    /// attributes for `attr_ttl`, and counts one look-up. Returns the time-out that the
+    /// attributes may still have: none when a bypassed change overtook the request.
+    pub(crate) fn gave_entry(
+        &self,
+        parent: INodeNo,
+        name: NameKey,
+        node: INodeNo,
+        (entry_ttl, attr_ttl): (Duration, Duration),
+        asked: Moment,
+    ) -> Duration {
+        if !entry_ttl.is_zero() {
+            let expiry = self.clock.expiry(entry_ttl);
+            self.names(name).lock().gave(name, expiry, &self.clock);
+        }
+        if node.0 == 0 {
+            return attr_ttl;
+        }
+        let mut nodes = self.nodes(node).lock();
+        nodes.looked_up(node, parent, &self.clock);
+        nodes.gave_attr(node, asked, attr_ttl, &self.clock)
+    }
+
+    /// The kernel gets the attributes of `node`; returns as `gave_entry`. `reported` is
+    /// the inode number in them.
+    pub(crate) fn gave_attr(
+        &self,
+        node: INodeNo,
+        reported: INodeNo,
+        ttl: Duration,
+        asked: Moment,
+    ) -> Duration {
+        if node != reported {
+            self.numbers_differ.store(true, Ordering::Relaxed);
+        }
+        self.nodes(node)
+            .lock()
+            .gave_attr(node, asked, ttl, &self.clock)
+    }
+
+    /// opendir was answered with `FOPEN_CACHE_DIR`.
+    pub(crate) fn gave_directory_pages(&self, node: INodeNo) {
+        self.nodes(node).lock().gave_pages(node);
+    }
+
+    /// opendir is not implemented: the kernel caches all directories on its own
+    /// (`no_opendir` in fs/fuse/file.c).
+    pub(crate) fn gave_all_directory_pages(&self) {
+        self.all_pages.store(true, Ordering::Relaxed);
+    }
+
+    /// The kernel takes back `lookups` look-ups.
+    pub(crate) fn forgot(&self, node: INodeNo, lookups: u64) {
+        self.nodes(node).lock().forgot(node, lookups);
+    }
+
+    /// The kernel removed the name itself and keeps no entry for it.
+    pub(crate) fn dropped_name(&self, name: NameKey) {
+        self.names(name).lock().drop_name(name);
+    }
+
+    /// The kernel renamed: its entry moves with its time-out, or both change places
+    /// (`fuse_rename_common` in fs/fuse/dir.c, d_move).
+    pub(crate) fn moved_name(&self, from: NameKey, to: NameKey, exchange: bool) {
+        let moving = self.names(from).lock().drop_name(from);
+        let replaced = self.names(to).lock().drop_name(to);
+        self.put_back(to, moving);
+        if exchange {
+            self.put_back(from, replaced);
+        }
+    }
+
+    fn put_back(&self, name: NameKey, given: Option<Given>) {
+        if let Some(given) = given {
+            let mut names = self.names(name).lock();
+            names.gave(name, given.expiry(), &self.clock);
+        }
+    }
+
+    // Bypass door.
+
+    /// Whether the kernel may hold the node (it always holds the root).
+    pub(crate) fn knows(&self, node: INodeNo) -> bool {
+        node == INodeNo::ROOT || self.nodes(node).lock().knows(node)
+    }
+
+    /// False as soon as one reply showed an inode number that is not the node's id: then
+    /// descriptors and working directories do not name nodes.
+    pub(crate) fn inode_numbers_are_nodes(&self) -> bool {
+        !self.numbers_differ.load(Ordering::Relaxed)
+    }
+
+    // Coherence. What was found alive stays recorded until its notification was sent,
+    // and beyond when the kernel was given it anew meanwhile: another change of the same
+    // name must not be acknowledged while the kernel still has the old entry.
+
+    /// The entry that the kernel may hold, positive or negative.
+    pub(crate) fn name(&self, name: NameKey) -> Option<Given> {
+        self.names(name).lock().alive(name, &self.clock)
+    }
+
+    /// The notification for `given` was sent.
+    pub(crate) fn take_name(&self, name: NameKey, given: Given) {
+        self.names(name).lock().take(name, given);
+    }
+
+    /// The attributes of `node` changed. Returns whether the kernel may hold old ones.
+    pub(crate) fn attr(&self, node: INodeNo) -> Option<AttrGiven> {
+        let change = self.changes.fetch_add(1, Ordering::SeqCst) + 1;
+        self.nodes(node).lock().changed(node, change, &self.clock)
+    }
+
+    /// The notification for `given` was sent.
+    pub(crate) fn take_attr(&self, node: INodeNo, given: AttrGiven) {
+        self.nodes(node).lock().take_attr(node, given);
+    }
+
+    /// Whether the kernel may hold pages of the listing of `directory`.
+    pub(crate) fn pages(&self, directory: INodeNo) -> bool {
+        self.all_pages.load(Ordering::Relaxed) || self.nodes(directory).lock().pages(directory)
+    }
+
+    /// The directory in which the kernel may still be making the inode of `node`, which
+    /// it got for the first time a moment ago: inval_inode would not find it yet.
+    pub(crate) fn arriving(&self, node: INodeNo) -> Option<INodeNo> {
+        self.nodes(node).lock().arriving(node, &self.clock)
+    }
+
+    fn names(&self, name: NameKey) -> &Mutex<Names> {
+        &self.names[shard(name.0)]
+    }
+
+    fn nodes(&self, node: INodeNo) -> &Mutex<Nodes> {
+        &self.nodes[shard(node.0.wrapping_mul(0x9E37_79B9_7F4A_7C15))]
+    }
+}
+
+/// By the top bits; the tables inside use the others.
+fn shard(hash: u64) -> usize {
+    usize::try_from(hash >> (u64::BITS - SHARDS.trailing_zeros())).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests;

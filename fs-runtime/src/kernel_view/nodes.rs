@@ -1,0 +1,160 @@
+//! Nodes that the kernel holds, and attributes that it may use without asking.
+
+use std::time::Duration;
+
+use fuser::INodeNo;
+
+use super::clock::{Clock, Millis};
+use super::table::{Sweeps, Table};
+use super::{ARRIVAL, Moment};
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Node {
+    lookups: u64,
+    /// 0: the kernel has no attributes that it may use.
+    attr_expiry: Millis,
+    attr_serial: u32,
+    pages: bool,
+    /// Where and when the kernel got the node for the first time.
+    parent: u64,
+    since: Millis,
+}
+
+/// One giving of attributes: a later one of the same node is another value.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct AttrGiven(u32);
+
+#[derive(Debug)]
+pub(super) struct Nodes {
+    table: Table<Node>,
+    sweeps: Sweeps,
+    cap: usize,
+    /// Nodes found no place: their look-ups are not counted, and never will be.
+    untracked: bool,
+    serial: u32,
+    /// Number of the last bypassed change of attributes in this shard.
+    changed: u64,
+}
+
+impl Nodes {
+    pub(super) fn new(cap: usize) -> Self {
+        Nodes {
+            table: Table::default(),
+            sweeps: Sweeps::new(),
+            cap,
+            untracked: false,
+            serial: 0,
+            changed: 0,
+        }
+    }
+
+    pub(super) fn looked_up(&mut self, node: INodeNo, parent: INodeNo, clock: &Clock) {
+        if let Some(known) = self.entry(node, clock) {
+            if known.lookups == 0 {
+                known.parent = parent.0;
+                known.since = clock.now();
+            }
+            known.lookups += 1;
+        }
+    }
+
+    /// The time-out that the attributes may still have.
+    pub(super) fn gave_attr(
+        &mut self,
+        node: INodeNo,
+        asked: Moment,
+        ttl: Duration,
+        clock: &Clock,
+    ) -> Duration {
+        if ttl.is_zero() || self.changed > asked.0 {
+            return Duration::ZERO;
+        }
+        self.serial = self.serial.wrapping_add(1);
+        let serial = self.serial;
+        let expiry = clock.expiry(ttl);
+        if let Some(known) = self.entry(node, clock) {
+            known.attr_expiry = known.attr_expiry.max(expiry);
+            known.attr_serial = serial;
+        }
+        ttl
+    }
+
+    pub(super) fn gave_pages(&mut self, node: INodeNo) {
+        match self.table.get_mut(&node.0) {
+            Some(known) => known.pages = true,
+            None if self.table.len() >= self.cap => self.untracked = true,
+            // The root: it is never looked up.
+            None => {
+                let pages = Node {
+                    pages: true,
+                    ..Node::default()
+                };
+                self.table.insert(node.0, pages);
+            }
+        }
+    }
+
+    pub(super) fn forgot(&mut self, node: INodeNo, lookups: u64) {
+        if let Some(known) = self.table.get_mut(&node.0) {
+            known.lookups = known.lookups.saturating_sub(lookups);
+            if known.lookups == 0 && node != INodeNo::ROOT {
+                self.table.remove(&node.0);
+            }
+        }
+    }
+
+    pub(super) fn knows(&self, node: INodeNo) -> bool {
+        self.table
+            .get(&node.0)
+            .map_or(self.untracked, |known| known.lookups > 0)
+    }
+
+    pub(super) fn changed(
+        &mut self,
+        node: INodeNo,
+        change: u64,
+        clock: &Clock,
+    ) -> Option<AttrGiven> {
+        self.changed = self.changed.max(change);
+        let Some(known) = self.table.get(&node.0) else {
+            return self.untracked.then_some(AttrGiven(0));
+        };
+        (known.attr_expiry != 0 && known.attr_expiry > clock.now())
+            .then_some(AttrGiven(known.attr_serial))
+    }
+
+    /// Forgets that giving, unless another followed.
+    pub(super) fn take_attr(&mut self, node: INodeNo, given: AttrGiven) {
+        if let Some(known) = self.table.get_mut(&node.0)
+            && known.attr_serial == given.0
+        {
+            known.attr_expiry = 0;
+        }
+    }
+
+    pub(super) fn pages(&self, node: INodeNo) -> bool {
+        self.table
+            .get(&node.0)
+            .map_or(self.untracked, |known| known.pages)
+    }
+
+    pub(super) fn arriving(&self, node: INodeNo, clock: &Clock) -> Option<INodeNo> {
+        let known = self.table.get(&node.0).filter(|known| known.lookups > 0)?;
+        let grace = u64::try_from(ARRIVAL.as_millis()).unwrap_or(u64::MAX);
+        (clock.now() <= known.since.saturating_add(grace)).then_some(INodeNo(known.parent))
+    }
+
+    fn entry(&mut self, node: INodeNo, clock: &Clock) -> Option<&mut Node> {
+        if !self.table.contains_key(&node.0) {
+            let now = clock.now();
+            self.sweeps.sweep(&mut self.table, |known| {
+                known.lookups > 0 || known.pages || known.attr_expiry > now
+            });
+            if self.table.len() >= self.cap {
+                self.untracked = true;
+                return None;
+            }
+        }
+        Some(self.table.entry(node.0).or_default())
+    }
+}
