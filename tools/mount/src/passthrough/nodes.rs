@@ -342,7 +342,7 @@ impl Nodes {
         let next = node
             .more
             .as_mut()
-            .and_then(|more| more.pop())
+            .and_then(|more| more.0.pop())
             .ok_or(Errno::STALE)?;
         node.link = next.clone();
         Ok(next)
