@@ -1,0 +1,130 @@
+//! The threads that serve one session's requests.
+//!
+//! One waits for requests at first; another is started, up to [`MOST`], whenever a
+//! request is taken and none is left waiting, so that a slow call holds up no other.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
+
+use finesse_channel::Server;
+use finesse_wire::{NotMine, Reply, Request};
+use parking_lot::Mutex;
+
+use super::callers::Callers;
+use crate::vfs::{Bases, Vfs};
+
+/// Most threads a session has.
+const MOST: usize = 16;
+
+/// A buffer that grew beyond this many bytes is not kept.
+const KEEP: usize = 16 * 1024;
+
+/// What all threads of a session share.
+#[derive(Debug)]
+pub(super) struct Served {
+    pub(super) channel: Server,
+    pub(super) vfs: Arc<Vfs>,
+    pub(super) callers: Callers,
+    pub(super) bases: Bases,
+}
+
+/// The running threads. Dropping this closes the channel and waits for them.
+#[derive(Debug)]
+pub(super) struct Servers(Arc<Crew>);
+
+#[derive(Debug)]
+struct Crew {
+    served: Arc<Served>,
+    /// Threads that run, or are about to. Only counts; relaxed.
+    count: AtomicUsize,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Servers {
+    /// Starts the first thread.
+    pub(super) fn start(served: Arc<Served>) -> io::Result<Self> {
+        let crew = Arc::new(Crew {
+            served,
+            count: AtomicUsize::new(0),
+            threads: Mutex::default(),
+        });
+        hire(&crew)?;
+        Ok(Servers(crew))
+    }
+}
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        self.0.served.channel.close();
+        loop {
+            // Taken one by one: a thread may start another one while this one waits.
+            let thread = self.0.threads.lock().pop();
+            let Some(thread) = thread else { return };
+            if thread.join().is_err() {
+                log::error!("a server thread of the bypass door panicked");
+            }
+        }
+    }
+}
+
+/// Starts a thread, unless there are enough.
+fn hire(crew: &Arc<Crew>) -> io::Result<()> {
+    if crew.count.fetch_add(1, Ordering::Relaxed) >= MOST {
+        crew.count.fetch_sub(1, Ordering::Relaxed);
+        return Ok(());
+    }
+    // Held while spawning, so that the new thread cannot be missed by Drop.
+    let mut threads = crew.threads.lock();
+    let own = Arc::clone(crew);
+    let spawned = thread::Builder::new()
+        .name("finesse-serve".into())
+        .spawn(move || serve(&own));
+    match spawned {
+        Ok(thread) => {
+            threads.push(thread);
+            Ok(())
+        }
+        Err(error) => {
+            crew.count.fetch_sub(1, Ordering::Relaxed);
+            Err(error)
+        }
+    }
+}
+
+fn serve(crew: &Arc<Crew>) {
+    let served = &crew.served;
+    let (mut request, mut reply) = (Vec::new(), Vec::new());
+    while let Some(ticket) = served.channel.next(&mut request) {
+        if served.channel.waiting() == 0
+            && let Err(error) = hire(crew)
+        {
+            log::warn!("the bypass door cannot start a thread: {error}");
+        }
+        answer(served, &request, &mut reply);
+        served.channel.reply(ticket, &reply);
+        request.shrink_to(KEEP);
+        reply.shrink_to(KEEP);
+    }
+}
+
+/// Puts the answer to a request's bytes into `reply`.
+pub(super) fn answer(served: &Served, request: &[u8], reply: &mut Vec<u8>) {
+    let Ok(request) = Request::decode(request) else {
+        return Reply::NotMine(NotMine::Malformed).encode(reply);
+    };
+    let Some(credentials) = served.callers.get(request.caller) else {
+        return Reply::NotMine(NotMine::UnknownCaller).encode(reply);
+    };
+    let finished = catch_unwind(AssertUnwindSafe(|| {
+        served
+            .vfs
+            .serve(&request, &credentials, served.bases, reply);
+    }));
+    if finished.is_err() {
+        log::error!("the file system panicked in {}", request.call.operation());
+        Reply::Errno(libc::EIO).encode(reply);
+    }
+}

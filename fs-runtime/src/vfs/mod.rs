@@ -1,0 +1,166 @@
+//! The small VFS above a file system: walk, permission, one call, coherence.
+//!
+//! It repeats what Linux does above FUSE, in Linux's order, because errno depends on the
+//! order; each function names the kernel's one. What depends on what only the kernel
+//! knows is answered *not mine*, before anything is changed.
+//!
+//! Lock order: gates (by ascending node) before the name cache's locks; none of them is
+//! held while the kernel is notified. A node in hand ([`node`]) is forgotten when the
+//! request is over, a cached one when the cache drops it.
+
+mod mount;
+mod name_cache;
+mod node;
+mod path;
+mod permission;
+mod remove;
+mod stop;
+mod subject;
+mod walk;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use finesse_wire::{Call, Credentials, NotMine, Place, Reply, Request, Stat, Statfs};
+
+use crate::backend::Backend;
+use crate::coherence::{Change, Coherence};
+use crate::gate::Gate;
+use crate::kernel_view::KernelView;
+
+pub(crate) use mount::{MountFacts, Negotiated};
+pub(crate) use name_cache::NameCache;
+
+use stop::{Outcome, Stop};
+use subject::Subject;
+use walk::Walk;
+
+/// Which nodes a session's walks may start from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Bases {
+    /// Any that the kernel holds.
+    Any,
+    /// The root: the peer cannot prove that a caller holds another one.
+    Root,
+}
+
+/// What came of a request that was done.
+#[derive(Debug)]
+enum Answer {
+    Done,
+    Stat(Stat),
+    Statfs(Statfs),
+    Bytes(Vec<u8>),
+    Size(u32),
+}
+
+/// The VFS of one mount.
+pub(crate) struct Vfs {
+    backend: Arc<dyn Backend>,
+    gate: Arc<Gate>,
+    view: Arc<KernelView>,
+    coherence: Arc<Coherence>,
+    names: Arc<NameCache>,
+    mount: MountFacts,
+}
+
+impl fmt::Debug for Vfs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Vfs")
+            .field("mount", &self.mount)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One request being served.
+struct Serving<'s> {
+    vfs: &'s Vfs,
+    who: Subject<'s>,
+    bases: Bases,
+    now: Instant,
+}
+
+impl Vfs {
+    /// A VFS above `backend`.
+    pub(crate) fn new(
+        backend: Arc<dyn Backend>,
+        gate: Arc<Gate>,
+        view: Arc<KernelView>,
+        coherence: Arc<Coherence>,
+        mount: MountFacts,
+    ) -> Self {
+        Vfs {
+            backend,
+            gate,
+            view,
+            coherence,
+            names: Arc::new(NameCache::new()),
+            mount,
+        }
+    }
+
+    /// The names that walks remember, to be told of changes.
+    pub(crate) fn names(&self) -> &Arc<NameCache> {
+        &self.names
+    }
+
+    /// Serves a request and replaces the content of `out` by the encoded reply.
+    pub(crate) fn serve(
+        &self,
+        request: &Request<'_>,
+        credentials: &Credentials,
+        bases: Bases,
+        out: &mut Vec<u8>,
+    ) {
+        let served = self.answer(request, credentials, bases);
+        self.names.bury();
+        match &served {
+            Ok(Answer::Done) => Reply::Done,
+            Ok(Answer::Stat(stat)) => Reply::Stat(*stat),
+            Ok(Answer::Statfs(statfs)) => Reply::Statfs(*statfs),
+            Ok(Answer::Bytes(bytes)) => Reply::Bytes(bytes),
+            Ok(Answer::Size(size)) => Reply::Size(*size),
+            Err(Stop::Errno(errno)) => Reply::Errno(*errno),
+            Err(Stop::NotMine(reason)) => Reply::NotMine(*reason),
+        }
+        .encode(out);
+    }
+
+    fn answer(
+        &self,
+        request: &Request<'_>,
+        credentials: &Credentials,
+        bases: Bases,
+    ) -> Outcome<Answer> {
+        self.may_use_mount(credentials)?;
+        let serving = Serving {
+            vfs: self,
+            who: Subject::new(credentials, request.pid, request.umask),
+            bases,
+            now: Instant::now(),
+        };
+        serving.route(&request.call)
+    }
+}
+
+impl Serving<'_> {
+    /// The table of operations.
+    fn route(&self, call: &Call<'_>) -> Outcome<Answer> {
+        match call {
+            Call::Unlink { at } => self.unlink(at),
+            Call::Rmdir { at } => self.rmdir(at),
+            _ => Err(NotMine::Unsupported.into()),
+        }
+    }
+
+    /// Tells the kernel's caches. No gate is held.
+    fn publish(&self, change: &Change<'_>) -> Answer {
+        self.vfs.coherence.publish(change);
+        Answer::Done
+    }
+
+    fn walk(&self, at: &Place<'_>) -> Outcome<Walk<'_, '_>> {
+        Walk::from(self.vfs, &self.who, at.base.0, self.bases, self.now)
+    }
+}
