@@ -1,0 +1,366 @@
+//! Patterns of paths and programs.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use globset::{GlobBuilder, GlobSet};
+
+use crate::components::{Component, Malformed, Scanned, scan};
+
+/// Longest path that the kernel takes, linux: include/uapi/linux/limits.h (`PATH_MAX`).
+const LONGEST: usize = 4096;
+
+/// A glob over absolute, normalised paths or over one file name. `*`, `?` and classes
+/// stay within a component, `**` spans components.
+#[derive(Clone, Debug)]
+pub(crate) struct Pattern {
+    text: String,
+    components: Option<Vec<Component>>,
+    matching: Matching,
+}
+
+/// How a path is compared, cheapest first.
+#[derive(Clone, Debug)]
+enum Matching {
+    Literal(Vec<u8>),
+    /// Everything below this directory: the pattern was `literal/**`.
+    Below(Vec<u8>),
+    Glob(GlobSet),
+}
+
+impl Pattern {
+    /// A pattern of absolute paths.
+    pub(crate) fn absolute(text: &str) -> Result<Pattern, Malformed> {
+        if !text.starts_with('/') {
+            return Err(Malformed::new(
+                "a relative pattern",
+                "an absolute one, beginning with `/`",
+            ));
+        }
+        let mut scanned = scan(text)?;
+        if let Some(components) = &mut scanned.components {
+            components.remove(0);
+            if text == "/" {
+                components.clear();
+            }
+            components.iter().try_for_each(normalised)?;
+        }
+        Pattern::compile(text, scanned, "/")
+    }
+
+    /// A pattern of file names.
+    pub(crate) fn name(text: &str) -> Result<Pattern, Malformed> {
+        let scanned = scan(text)?;
+        scanned
+            .components
+            .iter()
+            .flatten()
+            .try_for_each(normalised)?;
+        Pattern::compile(text, scanned, "")
+    }
+
+    fn compile(text: &str, scanned: Scanned, root: &str) -> Result<Pattern, Malformed> {
+        if text.len() > LONGEST {
+            return Err(Malformed::new(
+                "a pattern longer than any path",
+                "at most 4096 bytes",
+            ));
+        }
+        let matching = match scanned.components.as_deref() {
+            Some(all) if let Some(path) = literal(all, root) => Matching::Literal(path),
+            Some([above @ .., Component::Deep])
+                if root == "/"
+                    && let Some(path) = literal(above, root) =>
+            {
+                Matching::Below(if above.is_empty() { Vec::new() } else { path })
+            }
+            _ => Matching::Glob(glob_set(&scanned.glob)?),
+        };
+        Ok(Pattern {
+            text: text.to_owned(),
+            components: scanned.components,
+            matching,
+        })
+    }
+
+    /// The text that it was made from.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(crate) fn matches(&self, path: &OsStr) -> bool {
+        let bytes = path.as_bytes();
+        match &self.matching {
+            Matching::Literal(literal) => bytes == literal,
+            Matching::Below(above) => {
+                bytes.get(above.len()) == Some(&b'/') && bytes.starts_with(above)
+            }
+            Matching::Glob(glob) => glob.is_match(path),
+        }
+    }
+
+    /// Whether it surely matches all that `other` matches. `false` may mean unknown.
+    pub(crate) fn covers(&self, other: &Pattern) -> bool {
+        if self.text == other.text {
+            return true;
+        }
+        if let Some(path) = other.as_literal() {
+            return self.matches(path);
+        }
+        match (&self.matching, &self.components, &other.components) {
+            // What is literally below the directory, and more: each component of a
+            // normalised path is at least one.
+            (Matching::Below(_), Some(own), Some(others)) => {
+                let above = &own[..own.len() - 1];
+                others.len() > above.len() && others.starts_with(above)
+            }
+            _ => false,
+        }
+    }
+
+    /// The one path or name that it matches, if it has no wildcards.
+    pub(crate) fn as_literal(&self) -> Option<&OsStr> {
+        match &self.matching {
+            Matching::Literal(path) => Some(OsStr::from_bytes(path)),
+            _ => None,
+        }
+    }
+
+    /// Whether a path that it matches may be, or be below, a directory that `mount`
+    /// matches. `true` may mean unknown.
+    pub(crate) fn may_lie_under(&self, mount: &Pattern) -> bool {
+        let (Some(own), Some(mounts)) = (&self.components, &mount.components) else {
+            return true;
+        };
+        for (index, mount) in mounts.iter().enumerate() {
+            match (mount, own.get(index)) {
+                (Component::Deep, _) | (_, Some(Component::Deep)) => return true,
+                (_, None) => return false,
+                (mount, Some(own)) if !may_agree(mount, own) => return false,
+                _ => {}
+            }
+        }
+        true
+    }
+}
+
+/// A pattern of programs: of the file name if it has no slash, else of the whole path.
+#[derive(Clone, Debug)]
+pub(crate) struct ProgramPattern {
+    pattern: Pattern,
+    whole: bool,
+}
+
+impl ProgramPattern {
+    pub(crate) fn new(text: &str) -> Result<ProgramPattern, Malformed> {
+        let whole = text.contains('/');
+        let pattern = if whole && !text.starts_with('/') {
+            return Err(Malformed::new(
+                "a relative path",
+                "a file name such as `rm`, or an absolute path",
+            ));
+        } else if whole {
+            Pattern::absolute(text)?
+        } else {
+            Pattern::name(text)?
+        };
+        Ok(ProgramPattern { pattern, whole })
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        self.pattern.text()
+    }
+
+    pub(crate) fn matches(&self, exe: &Path) -> bool {
+        if self.whole {
+            return self.pattern.matches(exe.as_os_str());
+        }
+        exe.file_name()
+            .is_some_and(|name| self.pattern.matches(name))
+    }
+
+    /// Whether it surely matches all programs that `other` matches.
+    pub(crate) fn covers(&self, other: &ProgramPattern) -> bool {
+        match (self.whole, other.whole) {
+            (false, true) => other
+                .pattern
+                .as_literal()
+                .is_some_and(|exe| self.matches(Path::new(exe))),
+            (true, false) => false,
+            _ => self.pattern.covers(&other.pattern),
+        }
+    }
+}
+
+/// A component that can stand in a normalised path.
+fn normalised(component: &Component) -> Result<(), Malformed> {
+    const EXPECTED: &str = "a pattern without `.`, `..`, empty components and trailing slash";
+    match component {
+        Component::Literal(text) if text.is_empty() => Err(Malformed::new(
+            "an empty component, which no path has",
+            EXPECTED,
+        )),
+        Component::Literal(text) if text == "." || text == ".." => Err(Malformed::new(
+            "a component `.` or `..`, which no normalised path has",
+            EXPECTED,
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The path that literal components make, `None` if one is not literal.
+fn literal(components: &[Component], root: &str) -> Option<Vec<u8>> {
+    let texts: Option<Vec<&str>> = components
+        .iter()
+        .map(|component| match component {
+            Component::Literal(text) => Some(text.as_str()),
+            _ => None,
+        })
+        .collect();
+    Some(format!("{root}{}", texts?.join("/")).into_bytes())
+}
+
+/// Whether some text may match both components.
+fn may_agree(one: &Component, other: &Component) -> bool {
+    match (one, other) {
+        (Component::Literal(one), Component::Literal(other)) => one == other,
+        (Component::Glob(glob), Component::Literal(text))
+        | (Component::Literal(text), Component::Glob(glob)) => {
+            glob_set(glob).is_ok_and(|glob| glob.is_match(text))
+        }
+        _ => true,
+    }
+}
+
+/// A set of one: unlike a lone matcher it reports a glob that is too complex.
+fn glob_set(text: &str) -> Result<GlobSet, Malformed> {
+    let glob = GlobBuilder::new(text)
+        .literal_separator(true)
+        .backslash_escape(true)
+        .empty_alternates(true)
+        .build();
+    glob.and_then(|glob| GlobSet::builder().add(glob).build())
+        .map_err(|_| Malformed::new("a pattern too complex to compile", "a simpler glob"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(pattern: &str, path: &str) -> bool {
+        Pattern::absolute(pattern)
+            .unwrap()
+            .matches(OsStr::new(path))
+    }
+
+    #[test]
+    fn globs_match_as_documented() {
+        for (pattern, path, expected) in [
+            ("/mnt", "/mnt", true),
+            ("/mnt", "/mnt/a", false),
+            ("/", "/", true),
+            ("/mnt/*", "/mnt/a", true),
+            ("/mnt/*", "/mnt/.a", true),
+            ("/mnt/*", "/mnt/a/b", false),
+            ("/mnt/*", "/mnt", false),
+            ("/mnt/**", "/mnt/a", true),
+            ("/mnt/**", "/mnt/a/b", true),
+            ("/mnt/**", "/mnt", false),
+            ("/mnt/**", "/mntx/a", false),
+            ("/**", "/a/b", true),
+            ("/mnt/**/x", "/mnt/x", true),
+            ("/mnt/**/x", "/mnt/a/b/x", true),
+            ("/mnt/**/x", "/mnt/ax", false),
+            ("/a?c", "/abc", true),
+            ("/a?c", "/a/c", false),
+            ("/a[!b]c", "/axc", true),
+            ("/a[!b]c", "/a/c", false),
+            ("/a[^b]c", "/abc", false),
+            ("/{a,b}/*.o", "/b/x.o", true),
+            ("/x{,.bak}", "/x", true),
+            ("/x{/y,z}", "/x/y", true),
+            (r"/a\*", "/a*", true),
+            (r"/a\*", "/ab", false),
+            ("/Mnt", "/mnt", false),
+        ] {
+            assert_eq!(matches(pattern, path), expected, "{pattern} {path}");
+        }
+    }
+
+    #[test]
+    fn paths_need_not_be_utf8() {
+        let path = OsStr::from_bytes(b"/mnt/\xff/x");
+        assert!(Pattern::absolute("/mnt/*/x").unwrap().matches(path));
+        assert!(Pattern::absolute("/mnt/**").unwrap().matches(path));
+    }
+
+    #[test]
+    fn programs_match_by_name_or_by_path() {
+        let matches = |pattern, exe| {
+            ProgramPattern::new(pattern)
+                .unwrap()
+                .matches(Path::new(exe))
+        };
+        assert!(matches("rm", "/usr/bin/rm"));
+        assert!(matches("python3*", "/usr/bin/python3.11"));
+        assert!(!matches("rm", "/usr/bin/rmdir"));
+        assert!(matches("/usr/bin/rm", "/usr/bin/rm"));
+        assert!(!matches("/usr/bin/rm", "/bin/rm"));
+        assert!(!matches("rm", "/"));
+    }
+
+    #[test]
+    fn covering_is_seen_where_it_is_plain() {
+        let covers = |one, other| {
+            Pattern::absolute(one)
+                .unwrap()
+                .covers(&Pattern::absolute(other).unwrap())
+        };
+        assert!(covers("/mnt/*", "/mnt/a"));
+        assert!(covers("/mnt/**", "/mnt/a/*"));
+        assert!(covers("/mnt/**", "/mnt/**/x"));
+        assert!(!covers("/mnt/**", "/mnt"));
+        assert!(!covers("/mnt/**", "/**"));
+        assert!(!covers("/mnt/a", "/mnt/*"));
+        let covers = |one, other| {
+            ProgramPattern::new(one)
+                .unwrap()
+                .covers(&ProgramPattern::new(other).unwrap())
+        };
+        assert!(covers("r*", "/bin/rm"));
+        assert!(covers("r*", "rm"));
+        assert!(!covers("/bin/rm", "rm"));
+        assert!(!covers("rm", "/bin/r*"));
+    }
+
+    #[test]
+    fn places_below_a_mount_are_told_from_others() {
+        let may = |path, mount| {
+            let mount = Pattern::absolute(mount).unwrap();
+            Pattern::absolute(path).unwrap().may_lie_under(&mount)
+        };
+        for (path, mount, expected) in [
+            ("/mnt/a/x", "/mnt/*", true),
+            ("/mnt/a", "/mnt/a", true),
+            ("/mnt", "/mnt/*", false),
+            ("/srv/**", "/mnt/*", false),
+            ("/**/x", "/mnt/*", true),
+            ("/mnt/b*/x", "/mnt/a", false),
+            ("/mnt/?/x", "/mnt/a", true),
+            ("/mnt/a/x", "/mnt/b*", false),
+            ("/x", "/", true),
+            ("/x", "/**", true),
+            ("/x", "/{y/z,w}", true),
+        ] {
+            assert_eq!(may(path, mount), expected, "{path} {mount}");
+        }
+    }
+
+    #[test]
+    fn deep_braces_and_long_patterns_are_refused() {
+        let deep = format!("/{}{}", "{".repeat(1000), "}".repeat(1000));
+        assert!(Pattern::absolute(&deep).is_err());
+        assert!(Pattern::absolute(&format!("/{}", "a".repeat(LONGEST))).is_err());
+    }
+}
