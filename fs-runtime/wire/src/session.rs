@@ -58,6 +58,9 @@ pub enum FromRuntime {
         version: u32,
         /// Those of the offered features that it uses.
         features: u64,
+        /// Device number of the file system, major and minor. A file system that shows
+        /// another one's files shows its door too; by this number they are told apart.
+        device: (u32, u32),
     },
     /// Answer to `Register`: requests may name the caller now.
     Registered {
@@ -137,7 +140,16 @@ impl FromRuntime {
         let mut out = Writer(&mut bytes);
         out.u32(MAGIC);
         match self {
-            FromRuntime::Welcome { version, features } => out.u8(1).u32(*version).u64(*features),
+            FromRuntime::Welcome {
+                version,
+                features,
+                device,
+            } => out
+                .u8(1)
+                .u32(*version)
+                .u64(*features)
+                .u32(device.0)
+                .u32(device.1),
             FromRuntime::Registered { caller } => out.u8(2).u32(caller.0),
             FromRuntime::Refused(refusal) => out.u8(3).u8(*refusal as u8),
         };
@@ -155,6 +167,7 @@ impl FromRuntime {
             1 => FromRuntime::Welcome {
                 version: from.u32("version")?,
                 features: from.u64("features")?,
+                device: (from.u32("major")?, from.u32("minor")?),
             },
             2 => FromRuntime::Registered {
                 caller: CallerId(from.u32("caller")?),

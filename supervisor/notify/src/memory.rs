@@ -54,6 +54,27 @@ pub fn read_string(tid: u32, address: u64, into: &mut Vec<u8>) -> Result<(), Mem
     Err(MemoryError::TooLong)
 }
 
+/// Copies exactly `len` bytes at `address` into `into`.
+///
+/// # Errors
+/// [`MemoryError::Io`] when not all of them can be read.
+pub fn read_bytes(
+    tid: u32,
+    address: u64,
+    len: usize,
+    into: &mut Vec<u8>,
+) -> Result<(), MemoryError> {
+    into.clear();
+    into.resize(len, 0);
+    if len > 0 {
+        let at = usize::try_from(address).map_err(io::Error::other)?;
+        if read(tid, at, into)? < len {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+    }
+    Ok(())
+}
+
 /// One process_vm_readv(2); at least one byte.
 fn read(tid: u32, at: usize, into: &mut [u8]) -> io::Result<usize> {
     let tid = Pid::from_raw(i32::try_from(tid).map_err(io::Error::other)?);
@@ -79,19 +100,9 @@ impl Memory {
     /// When the thread is gone or may not be accessed.
     pub fn open(tid: u32) -> io::Result<Memory> {
         File::options()
-            .read(true)
             .write(true)
             .open(format!("/proc/{tid}/mem"))
             .map(Memory)
-    }
-
-    /// Copies `len` bytes at `address` into `into`.
-    ///
-    /// # Errors
-    /// When not all of them can be read.
-    pub fn read(&self, address: u64, len: usize, into: &mut Vec<u8>) -> io::Result<()> {
-        into.resize(len, 0);
-        self.0.read_exact_at(into, address)
     }
 
     /// Writes all of `bytes` at `address`.
