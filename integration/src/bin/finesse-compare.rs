@@ -1,0 +1,17 @@
+//! `finesse-compare`: native, FUSE and bypass, side by side.
+
+use std::process::ExitCode;
+
+use finesse_integration::compare;
+use finesse_integration::compare::interrupt::Interrupted;
+
+fn main() -> ExitCode {
+    match compare::main() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Interrupted>() => ExitCode::from(130),
+        Err(error) => {
+            eprintln!("finesse-compare: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

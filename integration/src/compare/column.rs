@@ -1,0 +1,87 @@
+//! What is compared with what.
+
+use crate::placement::{self, Placement};
+use anyhow::{Context, Result};
+
+/// Which file system the mounts of a row serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Served {
+    /// The backing directory.
+    Passthrough,
+    /// A tree in memory; its native counterpart is a tmpfs.
+    Memory,
+}
+
+impl Served {
+    /// Its name in reports and on `finesse-mount`'s command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Passthrough => "passthrough",
+            Self::Memory => "memory",
+        }
+    }
+}
+
+/// One way for a workload to reach its directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Column {
+    /// The directory itself.
+    Native,
+    /// A mount on plain fuser.
+    Fuse(Placement),
+    /// A mount with both doors, the driver under finesse-run.
+    Bypass(Placement),
+}
+
+impl Column {
+    /// Its name in messages and in the spread of the JSON report.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Native => "native".to_owned(),
+            Self::Fuse(placement) => format!("fuse ({placement})"),
+            Self::Bypass(placement) => format!("bypass ({placement})"),
+        }
+    }
+
+    /// Where its processes run.
+    #[must_use]
+    pub fn placement(&self) -> Placement {
+        match self {
+            Self::Native => Placement::DEFAULT,
+            Self::Fuse(placement) | Self::Bypass(placement) => *placement,
+        }
+    }
+}
+
+/// The columns of a row. A row whose program never works on the mount needs no placements.
+///
+/// # Errors
+/// The CPUs of this process cannot be found out.
+pub fn columns(on_mount: bool, quick: bool, pin_bypass: bool) -> Result<Vec<Column>> {
+    let placements =
+        placement::all(quick).context("cannot find out on which CPUs this process may run")?;
+    let pinned = placements
+        .iter()
+        .copied()
+        .find(|place| place.server.is_some() && place.server == place.driver);
+    let fuse = if on_mount {
+        &placements[..]
+    } else {
+        &[Placement::DEFAULT]
+    };
+    let mut columns = vec![Column::Native];
+    columns.extend(fuse.iter().copied().map(Column::Fuse));
+    columns.push(Column::Bypass(Placement::DEFAULT));
+    // What the runtime's servers are is its own affair: only the CPU is taken over.
+    let pinned = pinned.filter(|_| pin_bypass && on_mount);
+    columns.extend(pinned.map(|place| {
+        Column::Bypass(Placement {
+            threads: None,
+            name: "same CPU",
+            ..place
+        })
+    }));
+    Ok(columns)
+}

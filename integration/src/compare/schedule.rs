@@ -1,0 +1,157 @@
+//! In which order things run: all columns in turn within each repetition, each repetition beginning with
+//! another one.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::bench::{Bench, Job};
+use super::column::{self, Column};
+use super::interrupt::Interrupted;
+use super::options::Options;
+use super::report::{Report, Row};
+use super::workload::Workload;
+
+/// What is to be run.
+#[derive(Debug)]
+pub struct Schedule {
+    rows: Vec<(Job, Vec<Column>)>,
+    repetitions: usize,
+}
+
+impl Schedule {
+    /// Every workload asked for, on every file system and number of threads asked for.
+    ///
+    /// # Errors
+    /// The CPUs of this process cannot be found out.
+    pub fn new(options: &Options, workloads: &[&'static Workload]) -> Result<Self> {
+        let mut rows = Vec::new();
+        for &served in options.file_systems() {
+            for threads in options.threads.iter().copied().map(usize::from) {
+                for workload in workloads
+                    .iter()
+                    .filter(|workload| threads == 1 || workload.threaded())
+                {
+                    let in_memory = served == column::Served::Memory;
+                    let ops = workload.operations(in_memory, options.quick, threads);
+                    let columns =
+                        column::columns(workload.on_mount(), options.quick, options.pin_bypass)?;
+                    rows.push((
+                        Job {
+                            workload,
+                            served,
+                            ops,
+                            threads,
+                        },
+                        columns,
+                    ));
+                }
+            }
+        }
+        Ok(Self {
+            rows,
+            repetitions: options.repetitions(),
+        })
+    }
+
+    /// Runs it all. What fails is a gap and a warning; Ctrl-C ends with the rows that are complete.
+    #[must_use]
+    pub fn run(&self, bench: &Bench<'_>) -> Report {
+        let progress = self.progress();
+        let mut report = Report::default();
+        for (job, columns) in &self.rows {
+            let Some(samples) = self.run_row(bench, job, columns, &progress, &mut report) else {
+                break;
+            };
+            report
+                .rows
+                .push(Row::new(job, bench.backing_of(job.served), &samples));
+        }
+        progress.finish_and_clear();
+        report
+    }
+
+    /// `None` once interrupted.
+    fn run_row(
+        &self,
+        bench: &Bench<'_>,
+        job: &Job,
+        columns: &[Column],
+        progress: &ProgressBar,
+        report: &mut Report,
+    ) -> Option<Vec<(Column, Vec<f64>)>> {
+        let mut samples: Vec<_> = columns.iter().map(|column| (*column, Vec::new())).collect();
+        let mut broken = vec![false; columns.len()];
+        for repetition in 0..self.repetitions {
+            for at in rotated(columns.len(), repetition) {
+                progress.set_message(format!(
+                    "{} {}, {}",
+                    job.served.name(),
+                    job.workload.name,
+                    columns[at].name()
+                ));
+                progress.inc(1);
+                if broken[at] {
+                    continue;
+                }
+                match bench.measure(job, &columns[at]) {
+                    Ok(figure) => samples[at].1.push(figure),
+                    Err(error) if error.is::<Interrupted>() || bench.interrupt().asked() => {
+                        return None;
+                    }
+                    Err(error) => {
+                        broken[at] = true;
+                        samples[at].1.clear();
+                        report.warn(explain(job, &columns[at], &error));
+                    }
+                }
+            }
+        }
+        Some(samples)
+    }
+
+    /// A bar on standard error; indicatif shows none unless that is a terminal.
+    fn progress(&self) -> ProgressBar {
+        let steps: usize = self
+            .rows
+            .iter()
+            .map(|(_, columns)| columns.len() * self.repetitions)
+            .sum();
+        let progress = ProgressBar::new(steps as u64);
+        let style = ProgressStyle::with_template("{bar:30} {percent:>3} % {eta:>5} left  {msg}");
+        progress.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        progress.enable_steady_tick(Duration::from_secs(1));
+        progress
+    }
+}
+
+/// The positions `0..count`, beginning with another one at each turn.
+fn rotated(count: usize, turn: usize) -> impl Iterator<Item = usize> {
+    (0..count).map(move |at| (at + turn) % count)
+}
+
+/// A missing program is missing in every row: then the warning names none, and is given once.
+fn explain(job: &Job, column: &Column, error: &anyhow::Error) -> String {
+    let text = format!("{error:#}");
+    if text.contains("was not found") || text.contains("busybox-static") {
+        return text;
+    }
+    format!(
+        "{} on {}, {}: {text}",
+        job.workload.name,
+        job.served.name(),
+        column.name()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_turn_begins_elsewhere_and_leaves_none_out() {
+        assert_eq!(rotated(3, 0).collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(rotated(3, 4).collect::<Vec<_>>(), [1, 2, 0]);
+    }
+}

@@ -1,0 +1,163 @@
+//! The table on the terminal.
+
+use std::fmt::Write;
+
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{CellAlignment, ContentArrangement, Table};
+
+use super::report::{Report, Row};
+use super::stats::Summary;
+
+const HEADER: [&str; 11] = [
+    "workload",
+    "ops",
+    "native",
+    "FUSE",
+    "FUSE best",
+    "placement",
+    "bypass",
+    "× best",
+    "× FUSE",
+    "× native",
+    "goal",
+];
+
+/// All rows, a table for each file system and number of threads. On a terminal it fits its width.
+#[must_use]
+pub fn render(report: &Report, on_terminal: bool) -> String {
+    let mut text = String::new();
+    for group in report.rows.chunk_by(same_group) {
+        let first = &group[0];
+        let threads = if first.threads == 1 {
+            "1 thread".to_owned()
+        } else {
+            format!("{} threads", first.threads)
+        };
+        let _ = writeln!(
+            text,
+            "\n{} over {}, {threads}: µs per operation, median ± half the range",
+            first.fs, first.backing
+        );
+        let _ = writeln!(text, "{}", table(group, on_terminal));
+    }
+    if report.rows.is_empty() {
+        text.push_str("nothing was measured");
+    } else {
+        text.push_str("× best, × FUSE, × native: how many times as fast the bypass is.");
+    }
+    text
+}
+
+/// Whether two rows belong into one table.
+#[must_use]
+pub(super) fn same_group(a: &Row, b: &Row) -> bool {
+    (a.fs, a.threads) == (b.fs, b.threads)
+}
+
+fn table(rows: &[Row], on_terminal: bool) -> Table {
+    let mut table = Table::new();
+    table.load_preset(UTF8_HORIZONTAL_ONLY).set_header(HEADER);
+    if on_terminal {
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+    }
+    rows.iter().for_each(|row| {
+        table.add_row(cells(row));
+    });
+    for (at, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 1));
+        if ![0, 5, 10].contains(&at) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+/// The cells of a row, in the order of the header; `-` where nothing was measured.
+fn cells(row: &Row) -> [String; 11] {
+    let summary = |name: &str| {
+        row.column(name)
+            .map_or_else(|| "-".to_owned(), |summary| figure(&summary))
+    };
+    let best = row.fuse_best_placement.unwrap_or("-");
+    [
+        row.workload.to_owned(),
+        row.ops.to_string(),
+        summary("native"),
+        summary("fuse (default)"),
+        summary(&format!("fuse ({best})")),
+        best.to_owned(),
+        summary("bypass (default)"),
+        times(row.times(row.fuse_best_us)),
+        times(row.times(row.fuse_us)),
+        times(row.times(row.native_us)),
+        row.goal.as_ref().map_or_else(String::new, |goal| {
+            format!("{} {}", if goal.met { "✓" } else { "✗" }, goal.text)
+        }),
+    ]
+}
+
+fn figure(summary: &Summary) -> String {
+    format!(
+        "{} ±{:>2.0}%",
+        micros(summary.median),
+        summary.spread_percent()
+    )
+}
+
+/// Three significant digits are as many as a median of a few repetitions bears.
+#[must_use]
+pub(super) fn micros(value: f64) -> String {
+    let digits = if value >= 100.0 {
+        0
+    } else if value >= 10.0 {
+        1
+    } else {
+        2
+    };
+    format!("{value:.digits$}")
+}
+
+/// A ratio, or a dash.
+#[must_use]
+pub(super) fn times(ratio: Option<f64>) -> String {
+    ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::column::Served;
+    use crate::compare::report::tests::row;
+
+    #[test]
+    fn a_row_shows_medians_spread_and_ratios() {
+        let report = Report {
+            rows: vec![row("unlink", Served::Passthrough, [10.0, 60.0, 30.0, 15.0])],
+            warnings: vec![],
+        };
+        let text = render(&report, false);
+        for wanted in [
+            "unlink",
+            "10.0 ±10%",
+            "60.0",
+            "30.0",
+            "same CPU",
+            "15.0",
+            "2.00",
+            "4.00",
+            "0.67",
+            "✓ 1.3× FUSE-best",
+        ] {
+            assert!(text.contains(wanted), "{wanted} is missing in\n{text}");
+        }
+    }
+
+    #[test]
+    fn figures_have_three_digits() {
+        assert_eq!(
+            [micros(1.234), micros(12.34), micros(123.4)],
+            ["1.23", "12.3", "123"]
+        );
+        assert_eq!(times(None), "-");
+    }
+}
