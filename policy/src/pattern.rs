@@ -26,6 +26,8 @@ enum Matching {
     Literal(Vec<u8>),
     /// Everything below this directory: the pattern was `literal/**`.
     Below(Vec<u8>),
+    /// Everything in this directory itself: the pattern was `literal/*`.
+    Inside(Vec<u8>),
     Glob(GlobSet),
 }
 
@@ -69,12 +71,7 @@ impl Pattern {
         }
         let matching = match scanned.components.as_deref() {
             Some(all) if let Some(path) = literal(all, root) => Matching::Literal(path),
-            Some([above @ .., Component::Deep])
-                if root == "/"
-                    && let Some(path) = literal(above, root) =>
-            {
-                Matching::Below(if above.is_empty() { Vec::new() } else { path })
-            }
+            Some([above @ .., last]) if let Some(simple) = last_wild(above, last, root) => simple,
             _ => Matching::Glob(glob_set(&scanned.glob)?),
         };
         Ok(Pattern {
@@ -93,8 +90,9 @@ impl Pattern {
         let bytes = path.as_bytes();
         match &self.matching {
             Matching::Literal(literal) => bytes == literal,
-            Matching::Below(above) => {
-                bytes.get(above.len()) == Some(&b'/') && bytes.starts_with(above)
+            Matching::Below(above) => below(bytes, above).is_some(),
+            Matching::Inside(above) => {
+                below(bytes, above).is_some_and(|rest| !rest.contains(&b'/'))
             }
             Matching::Glob(glob) => glob.is_match(path),
         }
@@ -209,6 +207,27 @@ fn normalised(component: &Component) -> Result<(), Malformed> {
     }
 }
 
+/// What follows `above/` in `path`.
+fn below<'p>(path: &'p [u8], above: &[u8]) -> Option<&'p [u8]> {
+    path.strip_prefix(above)?.strip_prefix(b"/")
+}
+
+/// How to compare with an absolute pattern whose only wildcard is a last `*` or `**`.
+fn last_wild(above: &[Component], last: &Component, root: &str) -> Option<Matching> {
+    if root.is_empty() {
+        return None;
+    }
+    let directory = match above {
+        [] => Vec::new(),
+        above => literal(above, root)?,
+    };
+    match last {
+        Component::Deep => Some(Matching::Below(directory)),
+        Component::Glob(glob) if glob == "*" => Some(Matching::Inside(directory)),
+        _ => None,
+    }
+}
+
 /// The path that literal components make, `None` if one is not literal.
 fn literal(components: &[Component], root: &str) -> Option<Vec<u8>> {
     let texts: Option<Vec<&str>> = components
@@ -269,6 +288,10 @@ mod tests {
             ("/mnt/**", "/mnt", false),
             ("/mnt/**", "/mntx/a", false),
             ("/**", "/a/b", true),
+            ("/**", "/", true),
+            ("/*", "/a", true),
+            ("/*", "/a/b", false),
+            ("/mnt/*", "/mntx/a", false),
             ("/mnt/**/x", "/mnt/x", true),
             ("/mnt/**/x", "/mnt/a/b/x", true),
             ("/mnt/**/x", "/mnt/ax", false),
