@@ -69,7 +69,7 @@ pub(crate) struct Common {
     /// checking who may do what to the kernel
     #[arg(long, global = true)]
     pub(crate) allow_other: bool,
-    /// Have permissions checked by mode, owner and group
+    /// Have permissions checked by mode, owner and group; the memory file system always has
     #[arg(long, global = true)]
     pub(crate) default_permissions: bool,
     /// Threads that serve requests [default: one a CPU, at least 2, at most 4]

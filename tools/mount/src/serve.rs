@@ -32,12 +32,23 @@ pub(crate) fn serve(options: &Options) -> Result<(), Failure> {
             check_source(source, &mountpoint)?;
             let fs = Passthrough::new(source, common.entry_ttl, common.attr_ttl)
                 .map_err(|error| Failure::Source(source.clone(), error))?;
-            run(fs, &mountpoint, &source.to_string_lossy(), common, signals)
+            let config = config(
+                &source.to_string_lossy(),
+                common,
+                common.default_permissions || common.allow_other,
+            );
+            run(fs, &mountpoint, &config, common.ready_fd, signals)
         }
         Kind::Memory { mountpoint, size } => {
             let mountpoint = check_mountpoint(mountpoint)?;
             let fs = Memory::new(*size, common.entry_ttl, common.attr_ttl);
-            run(fs, &mountpoint, "memory", common, signals)
+            run(
+                fs,
+                &mountpoint,
+                &config("memory", common, true),
+                common.ready_fd,
+                signals,
+            )
         }
     }
 }
@@ -45,24 +56,25 @@ pub(crate) fn serve(options: &Options) -> Result<(), Failure> {
 fn run<FS: Filesystem>(
     fs: FS,
     mountpoint: &Path,
-    name: &str,
-    common: &Common,
+    config: &Config,
+    ready_fd: Option<u32>,
     signals: SigSet,
 ) -> Result<(), Failure> {
-    let mut session = Session::new(fs, mountpoint, &config(name, common))
-        .map_err(|error| mount_failure(mountpoint, error))?;
+    let mut session =
+        Session::new(fs, mountpoint, config).map_err(|error| mount_failure(mountpoint, error))?;
     unmount_on_signal(session.unmount_callable(), mountpoint.to_owned(), signals);
-    announce(common.ready_fd)?;
-    log::info!("serving {name} on {}", mountpoint.display());
+    announce(ready_fd)?;
+    log::info!("serving {}", mountpoint.display());
     session.run().map_err(Failure::Serve)
 }
 
-fn config(name: &str, common: &Common) -> Config {
+/// `checked` says that permissions are checked by mode, owner and group.
+fn config(name: &str, common: &Common, checked: bool) -> Config {
     let mut mount_options = vec![
         MountOption::FSName(name.replace(',', "_")),
         MountOption::Subtype("finesse".to_owned()),
     ];
-    if common.default_permissions || common.allow_other {
+    if checked {
         mount_options.push(MountOption::DefaultPermissions);
     }
     if common.read_only {
