@@ -80,17 +80,11 @@ impl Nodes {
     }
 
     pub(super) fn gave_pages(&mut self, node: INodeNo) {
-        match self.table.get_mut(&node.0) {
-            Some(known) => known.pages = true,
-            None if self.table.len() >= self.cap => self.untracked = true,
-            // The root: it is never looked up.
-            None => {
-                let pages = Node {
-                    pages: true,
-                    ..Node::default()
-                };
-                self.table.insert(node.0, pages);
-            }
+        // The root is never looked up, so it may be new here.
+        if self.table.len() < self.cap || self.table.contains_key(&node.0) {
+            self.table.entry(node.0).or_default().pages = true;
+        } else {
+            self.untracked = true;
         }
     }
 

@@ -1,0 +1,338 @@
+//! What a kernel request leaves to be done when its reply is sent: record what the kernel
+//! is given, tell the bypass door what changed, leave the gate. Everything but the gate
+//! is done before the reply is written.
+
+use std::ffi::{OsStr, OsString};
+use std::sync::Arc;
+use std::time::Duration;
+
+use fuser::{Errno, FopenFlags, INodeNo, RenameFlags};
+
+use super::Doors;
+use crate::gate::{GateGuard, GatePair};
+use crate::kernel_view::{Moment, NameKey};
+
+/// Whatever holds gates until the reply is sent.
+#[derive(Debug)]
+#[allow(dead_code)] // Held for their drops.
+pub(crate) enum Held {
+    Nothing,
+    One(GateGuard),
+    Pair(GatePair),
+}
+
+/// Names and nodes that the bypass door's cache must forget; it does when this is
+/// dropped, whether the file system succeeded, failed or did not answer at all.
+#[derive(Debug)]
+struct Touched {
+    doors: Arc<Doors>,
+    parent: INodeNo,
+    name: OsString,
+    /// A hard link's node.
+    node: Option<INodeNo>,
+}
+
+impl Drop for Touched {
+    fn drop(&mut self) {
+        self.doors.name_changed(self.parent, &self.name);
+        self.doors.attr_changed(self.parent);
+        if let Some(node) = self.node {
+            self.doors.attr_changed(node);
+        }
+    }
+}
+
+/// A name that a request asks for or makes.
+#[derive(Debug)]
+pub(crate) struct EntryNote {
+    touched: Option<Touched>,
+    held: GateGuard,
+    doors: Arc<Doors>,
+    parent: INodeNo,
+    key: NameKey,
+    asked: Moment,
+}
+
+impl EntryNote {
+    /// A look-up.
+    pub(super) fn lookup(doors: &Arc<Doors>, parent: INodeNo, name: &OsStr) -> Self {
+        let held = doors.gate.shared(parent.0);
+        Self::new(doors, held, parent, name, None)
+    }
+
+    /// An operation that makes the name; `linked` is the node that gets a further one.
+    pub(super) fn change(
+        doors: &Arc<Doors>,
+        parent: INodeNo,
+        name: &OsStr,
+        linked: Option<INodeNo>,
+    ) -> Self {
+        let held = doors.gate.exclusive(parent.0);
+        let touched = Touched {
+            doors: Arc::clone(doors),
+            parent,
+            name: name.to_owned(),
+            node: linked,
+        };
+        Self::new(doors, held, parent, name, Some(touched))
+    }
+
+    fn new(
+        doors: &Arc<Doors>,
+        held: GateGuard,
+        parent: INodeNo,
+        name: &OsStr,
+        touched: Option<Touched>,
+    ) -> Self {
+        EntryNote {
+            touched,
+            held,
+            doors: Arc::clone(doors),
+            parent,
+            key: doors.view.key(parent, name),
+            asked: doors.view.moment(),
+        }
+    }
+
+    /// The name leads to `node`. Returns how long the attributes may be remembered.
+    pub(crate) fn gave(
+        self,
+        node: INodeNo,
+        entry_ttl: Duration,
+        attr_ttl: Duration,
+    ) -> (Duration, GateGuard) {
+        drop(self.touched);
+        let ttls = (entry_ttl, attr_ttl);
+        let view = &self.doors.view;
+        let attr_ttl = view.gave_entry(self.parent, self.key, node, ttls, self.asked);
+        (attr_ttl, self.held)
+    }
+
+    /// The same for a reply that has one time-out for both.
+    pub(crate) fn gave_with_one_ttl(self, node: INodeNo, ttl: Duration) -> (Duration, GateGuard) {
+        self.gave(node, ttl, ttl)
+    }
+
+    pub(crate) fn failed(self) -> GateGuard {
+        drop(self.touched);
+        self.held
+    }
+}
+
+/// Attributes that a request asks for or changes.
+#[derive(Debug)]
+pub(crate) struct AttrNote {
+    doors: Arc<Doors>,
+    node: INodeNo,
+    asked: Moment,
+    changes: bool,
+}
+
+impl AttrNote {
+    pub(super) fn question(doors: &Arc<Doors>, node: INodeNo) -> Self {
+        Self::new(doors, node, false)
+    }
+
+    pub(super) fn change(doors: &Arc<Doors>, node: INodeNo) -> Self {
+        Self::new(doors, node, true)
+    }
+
+    fn new(doors: &Arc<Doors>, node: INodeNo, changes: bool) -> Self {
+        AttrNote {
+            doors: Arc::clone(doors),
+            node,
+            asked: doors.view.moment(),
+            changes,
+        }
+    }
+
+    /// The attributes, with `reported` as inode number. Returns how long they may be
+    /// remembered.
+    pub(crate) fn gave(self, reported: INodeNo, ttl: Duration) -> Duration {
+        let view = &self.doors.view;
+        view.gave_attr(self.node, reported, ttl, self.asked)
+    }
+
+    /// The operation ended; what it changed is told by the drop.
+    pub(crate) fn ended(self) {}
+}
+
+impl Drop for AttrNote {
+    fn drop(&mut self) {
+        if self.changes {
+            self.doors.attr_changed(self.node);
+        }
+    }
+}
+
+/// An opening.
+#[derive(Debug)]
+pub(crate) enum OpenNote {
+    /// Of a file, which `O_TRUNC` may change; the drop tells.
+    File(#[allow(dead_code)] AttrNote),
+    /// Of a directory.
+    Directory(Arc<Doors>, INodeNo),
+}
+
+impl OpenNote {
+    pub(crate) fn opened(self, flags: FopenFlags) {
+        match self {
+            OpenNote::Directory(doors, node) if flags.contains(FopenFlags::FOPEN_CACHE_DIR) => {
+                doors.view.gave_directory_pages(node);
+            }
+            OpenNote::Directory(..) | OpenNote::File(_) => {}
+        }
+    }
+
+    pub(crate) fn failed(self, error: Errno) {
+        match self {
+            OpenNote::Directory(doors, _) if error == Errno::ENOSYS => {
+                doors.view.gave_all_directory_pages();
+            }
+            OpenNote::Directory(..) | OpenNote::File(_) => {}
+        }
+    }
+}
+
+/// A listing with attributes.
+#[derive(Debug)]
+pub(crate) struct ListingNote {
+    held: GateGuard,
+    doors: Arc<Doors>,
+    directory: INodeNo,
+    asked: Moment,
+}
+
+impl ListingNote {
+    pub(super) fn new(doors: &Arc<Doors>, directory: INodeNo) -> Self {
+        ListingNote {
+            held: doors.gate.shared(directory.0),
+            doors: Arc::clone(doors),
+            directory,
+            asked: doors.view.moment(),
+        }
+    }
+
+    /// The reply will have `name` with `node`. Returns how long both may be remembered.
+    pub(crate) fn adding(&self, name: &OsStr, node: INodeNo, ttl: Duration) -> Duration {
+        if !counts(name, node) {
+            return ttl;
+        }
+        let view = &self.doors.view;
+        let key = view.key(self.directory, name);
+        view.gave_entry(self.directory, key, node, (ttl, ttl), self.asked)
+    }
+
+    /// It did not fit after all.
+    pub(crate) fn left_out(&self, name: &OsStr, node: INodeNo) {
+        if counts(name, node) {
+            self.doors.view.forgot(node, 1);
+        }
+    }
+
+    pub(crate) fn ended(self) -> GateGuard {
+        self.held
+    }
+}
+
+/// The kernel takes no look-up of `.` and `..` (`fuse_direntplus_link`,
+/// fs/fuse/readdir.c).
+fn counts(name: &OsStr, node: INodeNo) -> bool {
+    node.0 != 0 && name != "." && name != ".."
+}
+
+/// An operation that answers with success alone.
+#[derive(Debug)]
+pub(crate) struct Settle {
+    effect: Effect,
+    held: Held,
+}
+
+#[derive(Debug)]
+#[allow(dead_code)] // `Attributes` works by its drop.
+enum Effect {
+    Nothing,
+    Removed(Touched, NameKey),
+    Renamed {
+        touched: [Touched; 2],
+        keys: [NameKey; 2],
+        exchange: bool,
+    },
+    Attributes(AttrNote),
+}
+
+impl Settle {
+    pub(super) fn nothing() -> Self {
+        Settle {
+            effect: Effect::Nothing,
+            held: Held::Nothing,
+        }
+    }
+
+    pub(super) fn attributes(doors: &Arc<Doors>, node: INodeNo) -> Self {
+        Settle {
+            effect: Effect::Attributes(AttrNote::change(doors, node)),
+            held: Held::Nothing,
+        }
+    }
+
+    pub(super) fn removal(doors: &Arc<Doors>, parent: INodeNo, name: &OsStr) -> Self {
+        let held = Held::One(doors.gate.exclusive(parent.0));
+        let (touched, key) = touch(doors, parent, name);
+        Settle {
+            effect: Effect::Removed(touched, key),
+            held,
+        }
+    }
+
+    pub(super) fn rename(
+        doors: &Arc<Doors>,
+        from: (INodeNo, &OsStr),
+        to: (INodeNo, &OsStr),
+        flags: RenameFlags,
+    ) -> Self {
+        let held = Held::Pair(doors.gate.exclusive_pair(from.0.0, to.0.0));
+        let (from, from_key) = touch(doors, from.0, from.1);
+        let (to, to_key) = touch(doors, to.0, to.1);
+        Settle {
+            effect: Effect::Renamed {
+                touched: [from, to],
+                keys: [from_key, to_key],
+                exchange: flags.contains(RenameFlags::RENAME_EXCHANGE),
+            },
+            held,
+        }
+    }
+
+    pub(crate) fn succeeded(self) -> Held {
+        match &self.effect {
+            Effect::Removed(touched, key) => touched.doors.view.dropped_name(*key),
+            Effect::Renamed {
+                touched: [from, _],
+                keys: [from_key, to_key],
+                exchange,
+            } => from
+                .doors
+                .view
+                .moved_name(*from_key, *to_key, *exchange),
+            Effect::Nothing | Effect::Attributes(_) => {}
+        }
+        self.failed()
+    }
+
+    pub(crate) fn failed(self) -> Held {
+        drop(self.effect);
+        self.held
+    }
+}
+
+fn touch(doors: &Arc<Doors>, parent: INodeNo, name: &OsStr) -> (Touched, NameKey) {
+    let touched = Touched {
+        doors: Arc::clone(doors),
+        parent,
+        name: name.to_owned(),
+        node: None,
+    };
+    let key = doors.view.key(parent, name);
+    (touched, key)
+}
