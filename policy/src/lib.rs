@@ -18,6 +18,7 @@ mod parse;
 mod pattern;
 mod policy;
 mod program;
+mod program_pattern;
 mod rule;
 mod shadow;
 mod source;

@@ -1,8 +1,7 @@
-//! Patterns of paths and programs.
+//! Patterns of paths and file names.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 use globset::{GlobBuilder, GlobSet};
 
@@ -107,11 +106,10 @@ impl Pattern {
             return self.matches(path);
         }
         match (&self.matching, &self.components, &other.components) {
-            // What is literally below the directory, and more: each component of a
-            // normalised path is at least one.
+            // `other` is not literal, so it goes on after the directory: each of its
+            // further components is at least one of a normalised path.
             (Matching::Below(_), Some(own), Some(others)) => {
-                let above = &own[..own.len() - 1];
-                others.len() > above.len() && others.starts_with(above)
+                others.starts_with(&own[..own.len() - 1])
             }
             _ => false,
         }
@@ -140,54 +138,6 @@ impl Pattern {
             }
         }
         true
-    }
-}
-
-/// A pattern of programs: of the file name if it has no slash, else of the whole path.
-#[derive(Clone, Debug)]
-pub(crate) struct ProgramPattern {
-    pattern: Pattern,
-    whole: bool,
-}
-
-impl ProgramPattern {
-    pub(crate) fn new(text: &str) -> Result<ProgramPattern, Malformed> {
-        let whole = text.contains('/');
-        let pattern = if whole && !text.starts_with('/') {
-            return Err(Malformed::new(
-                "a relative path",
-                "a file name such as `rm`, or an absolute path",
-            ));
-        } else if whole {
-            Pattern::absolute(text)?
-        } else {
-            Pattern::name(text)?
-        };
-        Ok(ProgramPattern { pattern, whole })
-    }
-
-    pub(crate) fn text(&self) -> &str {
-        self.pattern.text()
-    }
-
-    pub(crate) fn matches(&self, exe: &Path) -> bool {
-        if self.whole {
-            return self.pattern.matches(exe.as_os_str());
-        }
-        exe.file_name()
-            .is_some_and(|name| self.pattern.matches(name))
-    }
-
-    /// Whether it surely matches all programs that `other` matches.
-    pub(crate) fn covers(&self, other: &ProgramPattern) -> bool {
-        match (self.whole, other.whole) {
-            (false, true) => other
-                .pattern
-                .as_literal()
-                .is_some_and(|exe| self.matches(Path::new(exe))),
-            (true, false) => false,
-            _ => self.pattern.covers(&other.pattern),
-        }
     }
 }
 
@@ -319,21 +269,6 @@ mod tests {
     }
 
     #[test]
-    fn programs_match_by_name_or_by_path() {
-        let matches = |pattern, exe| {
-            ProgramPattern::new(pattern)
-                .unwrap()
-                .matches(Path::new(exe))
-        };
-        assert!(matches("rm", "/usr/bin/rm"));
-        assert!(matches("python3*", "/usr/bin/python3.11"));
-        assert!(!matches("rm", "/usr/bin/rmdir"));
-        assert!(matches("/usr/bin/rm", "/usr/bin/rm"));
-        assert!(!matches("/usr/bin/rm", "/bin/rm"));
-        assert!(!matches("rm", "/"));
-    }
-
-    #[test]
     fn covering_is_seen_where_it_is_plain() {
         let covers = |one, other| {
             Pattern::absolute(one)
@@ -346,15 +281,6 @@ mod tests {
         assert!(!covers("/mnt/**", "/mnt"));
         assert!(!covers("/mnt/**", "/**"));
         assert!(!covers("/mnt/a", "/mnt/*"));
-        let covers = |one, other| {
-            ProgramPattern::new(one)
-                .unwrap()
-                .covers(&ProgramPattern::new(other).unwrap())
-        };
-        assert!(covers("r*", "/bin/rm"));
-        assert!(covers("r*", "rm"));
-        assert!(!covers("/bin/rm", "rm"));
-        assert!(!covers("rm", "/bin/r*"));
     }
 
     #[test]

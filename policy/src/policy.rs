@@ -111,6 +111,7 @@ impl Default for Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::program::Call;
     use Decision::{Bypass, Kernel, Refuse};
 
     fn policy(text: &str) -> Policy {
@@ -130,8 +131,6 @@ mod tests {
             path: Path::new(path),
         })
     }
-
-    use crate::program::Call;
 
     #[test]
     fn built_in_policy_bypasses_mutations_only() {
@@ -254,6 +253,11 @@ action = "bypass"
         let hidden = "[[rule]]\noperations = ['all']\naction = 'kernel'\n\
                       [[rule]]\nprogram = 'rm'\naction = 'bypass'";
         assert!(trapped(hidden).is_empty());
+        let one_program = "[[rule]]\nprogram = 'rm'\naction = 'kernel'";
+        assert_eq!(
+            trapped(one_program),
+            OperationSet::from_name("mutations").unwrap()
+        );
         let partly = "[[rule]]\nmount = '/m'\naction = 'kernel'";
         assert_eq!(
             trapped(partly),

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use crate::decision::Decision;
 use crate::operations::OperationSet;
-use crate::pattern::{Pattern, ProgramPattern};
+use crate::pattern::Pattern;
 use crate::program::Call;
+use crate::program_pattern::ProgramPattern;
 
 /// One rule: when all its conditions hold, its decision stands. A condition that is
 /// `None` always holds.

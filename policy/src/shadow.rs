@@ -3,6 +3,8 @@
 use std::fmt;
 
 use crate::operations::OperationSet;
+use crate::pattern::Pattern;
+use crate::program_pattern::ProgramPattern;
 use crate::rule::Rule;
 
 /// A rule that never decides about some of its operations.
@@ -69,14 +71,15 @@ fn shadow(earlier: &[&Rule], rule: &Rule) -> Option<Shadow> {
 }
 
 fn has_conditions_of(one: &Rule, other: &Rule) -> bool {
-    let conditions = |rule: &Rule| {
-        [
-            rule.mount.as_ref().map(|p| p.text().to_owned()),
-            rule.path.as_ref().map(|p| p.text().to_owned()),
-            rule.program.as_ref().map(|p| p.text().to_owned()),
-        ]
-    };
     conditions(one) == conditions(other)
+}
+
+fn conditions(rule: &Rule) -> [Option<&str>; 3] {
+    [
+        rule.mount.as_ref().map(Pattern::text),
+        rule.path.as_ref().map(Pattern::text),
+        rule.program.as_ref().map(ProgramPattern::text),
+    ]
 }
 
 /// Whether `wide` surely holds wherever `narrow` does, operations aside.
@@ -88,7 +91,6 @@ fn is_wider(wide: &Rule, narrow: &Rule) -> bool {
             (Some(_), None) => false,
         }
     }
-    use crate::pattern::{Pattern, ProgramPattern};
     holds(wide.mount.as_ref(), narrow.mount.as_ref(), Pattern::covers)
         && holds(wide.path.as_ref(), narrow.path.as_ref(), Pattern::covers)
         && holds(
