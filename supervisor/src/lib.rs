@@ -1,1 +1,32 @@
-//! Runs a program under a seccomp notification filter and forwards its calls.
+//! Runs a program under a seccomp notification filter and forwards its calls on Finesse
+//! mounts to the file systems' processes. `docs/ARCHITECTURE.md` has the picture; the way
+//! of one call is `worker::Worker::forward`.
+
+mod answer;
+mod attend;
+mod calls;
+mod connection;
+mod discovery;
+#[allow(unsafe_code)]
+mod early;
+#[allow(unsafe_code)]
+mod fork;
+mod gather;
+mod guardian;
+mod launch;
+mod mounts;
+mod options;
+mod reason;
+mod report;
+mod request;
+mod run;
+mod slow;
+mod supervise;
+mod targets;
+mod worker;
+
+pub use connection::ConnectError;
+pub use discovery::NotServed;
+pub use options::Options;
+pub use reason::Reason;
+pub use run::run;

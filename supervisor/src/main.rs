@@ -1,3 +1,17 @@
-//! Runs a program under a seccomp notification filter and forwards its calls.
+//! `finesse-run`: see `finesse-run --help`.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use finesse_supervisor::{Options, run};
+
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(code) => code.into(),
+        Err(error) => {
+            eprintln!("finesse-run: {error:#}");
+            // Its own failures, as env(1) has them.
+            125.into()
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! From a runtime's reply to the answer that the target gets.
+
+mod layout;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use finesse_channel::{Abandoned, Client, Pending};
+use finesse_notify::{Memory, Notification};
+use finesse_wire::Reply;
+
+use crate::calls::Detail;
+use crate::reason::Reason;
+use crate::report::{Outcome, Report};
+
+/// What is needed to answer one forwarded call.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) started: Instant,
+    pub(crate) report: Arc<Report>,
+    /// Where results go.
+    pub(crate) detail: Detail,
+    /// The target's memory, for calls that have results.
+    pub(crate) memory: Option<Arc<Memory>>,
+    pub(crate) facts: MountFacts,
+}
+
+/// What the kernel adds to a file system's answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct MountFacts {
+    pub(crate) device: (u32, u32),
+    pub(crate) mount_id: u64,
+    pub(crate) statfs_flags: i64,
+}
+
+/// `wait_event`'s patience in the kernel's FUSE code is endless; ours for a worker is
+/// short, then the call counts as slow.
+pub(crate) const BRIEF: Duration = Duration::from_millis(1);
+
+impl Answer {
+    /// Takes the reply, or finds that there will be none, and answers.
+    pub(crate) fn collect(
+        self,
+        client: &Client,
+        notification: Notification,
+        pending: Pending,
+        buffer: &mut Vec<u8>,
+    ) {
+        if client.is_closed() {
+            return self.give_up(client, notification, pending);
+        }
+        match client
+            .take(pending, buffer)
+            .ok()
+            .and_then(|()| Reply::decode(buffer).ok())
+        {
+            Some(reply) => self.reply(notification, reply),
+            None => {
+                // Whatever it was, it may have been executed.
+                tracing::warn!(
+                    "a file system's process sent no sound reply; its calls go to the kernel"
+                );
+                client.close();
+                self.fail(notification, libc::EIO);
+            }
+        }
+    }
+
+    /// The runtime is gone: plain FUSE answers a request in service with ECONNABORTED,
+    /// and later ones with ENOTCONN, which the kernel says itself.
+    fn give_up(self, client: &Client, mut notification: Notification, pending: Pending) {
+        match client.abandon(pending) {
+            Abandoned::NeverServed => {
+                notification.set_forwarded(false);
+                self.proceed(notification, Reason::Channel);
+            }
+            Abandoned::MaybeServed => self.fail(notification, libc::ECONNABORTED),
+        }
+    }
+
+    fn reply(self, mut notification: Notification, reply: Reply<'_>) {
+        match reply {
+            Reply::NotMine(reason) => {
+                notification.set_forwarded(false);
+                self.proceed(notification, Reason::NotMine(reason));
+            }
+            Reply::Errno(errno) => self.fail(notification, errno),
+            Reply::Done => self.succeed(notification, 0),
+            Reply::Size(size) => self.succeed(notification, size.into()),
+            Reply::Stat(stat) => {
+                let bytes = match self.detail {
+                    Detail::Statx { mask, .. } => layout::statx(&stat, self.facts, mask),
+                    _ => layout::stat(&stat, self.facts),
+                };
+                self.write(notification, &bytes, 0);
+            }
+            Reply::Statfs(statfs) => {
+                let bytes = layout::statfs(&statfs, self.facts);
+                self.write(notification, &bytes, 0);
+            }
+            Reply::Bytes(bytes) => self.write_value(notification, bytes),
+        }
+    }
+
+    /// readlink(2) cuts what does not fit; attributes that do not fit are `ERANGE`, which
+    /// the runtime has said already.
+    fn write_value(self, notification: Notification, bytes: &[u8]) {
+        let room = match self.detail {
+            Detail::Buffer { size, .. } | Detail::NamedBuffer { size, .. } => size,
+            _ => 0,
+        };
+        let bytes = &bytes[..bytes.len().min(room)];
+        let len = i64::try_from(bytes.len()).unwrap_or(0);
+        self.write(notification, bytes, len);
+    }
+
+    fn write(self, mut notification: Notification, bytes: &[u8], value: i64) {
+        let address = match self.detail {
+            Detail::Stat { buffer }
+            | Detail::Statx { buffer, .. }
+            | Detail::Buffer { buffer, .. }
+            | Detail::NamedBuffer { buffer, .. } => buffer,
+            _ => 0,
+        };
+        // Look-ups may be repeated: where the result cannot be written, the kernel finds
+        // the same fault.
+        let written = self
+            .memory
+            .as_ref()
+            .is_some_and(|m| m.write(address, bytes).is_ok());
+        if written {
+            self.succeed(notification, value);
+        } else {
+            notification.set_forwarded(false);
+            self.proceed(notification, Reason::Memory);
+        }
+    }
+
+    fn succeed(self, notification: Notification, value: i64) {
+        self.record(&notification, Outcome::Bypassed);
+        notification.succeed(value);
+    }
+
+    fn fail(self, notification: Notification, errno: i32) {
+        self.record(&notification, Outcome::Failed);
+        notification.fail(errno);
+    }
+
+    fn proceed(self, notification: Notification, reason: Reason) {
+        self.record(&notification, Outcome::Continued(reason));
+        notification.proceed();
+    }
+
+    fn record(&self, notification: &Notification, outcome: Outcome) {
+        self.report
+            .record(notification.number(), outcome, self.started);
+    }
+}

@@ -1,0 +1,140 @@
+//! From a system call's number and registers to what it asks: the table of all variants.
+//!
+//! Whatever is unusual (unknown flag bits, `AT_EMPTY_PATH`, null paths) decodes to
+//! nothing and goes to the kernel, which knows the errno.
+
+mod table;
+
+use finesse_notify::{Abi, Notification, Trap};
+use finesse_wire::Operation;
+
+use crate::reason::Reason;
+
+/// A path argument: where its string lies, and what it is relative to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct PathArg {
+    /// A directory descriptor of the target, or `AT_FDCWD`.
+    pub(crate) dirfd: i32,
+    /// Address of the string in the target.
+    pub(crate) address: u64,
+}
+
+/// A call on one or two paths.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct PathCall {
+    pub(crate) operation: Operation,
+    pub(crate) first: PathArg,
+    /// The new name of rename and link.
+    pub(crate) second: Option<PathArg>,
+    /// Whether a symbolic link in the last component of `first` is followed.
+    pub(crate) follow: bool,
+    pub(crate) detail: Detail,
+}
+
+/// The arguments beside the paths; addresses are the target's.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Detail {
+    None,
+    Mode(u32),
+    Flags(u32),
+    Node {
+        mode: u32,
+        rdev: u32,
+    },
+    Owner {
+        uid: u32,
+        gid: u32,
+    },
+    Size(i64),
+    Times {
+        address: u64,
+        layout: TimesLayout,
+    },
+    Text {
+        address: u64,
+    },
+    Name {
+        address: u64,
+    },
+    Value {
+        name: u64,
+        address: u64,
+        size: usize,
+        flags: u32,
+    },
+    Access {
+        mode: u32,
+        effective: bool,
+    },
+    Stat {
+        buffer: u64,
+    },
+    Statx {
+        buffer: u64,
+        mask: u32,
+    },
+    Buffer {
+        buffer: u64,
+        size: usize,
+    },
+    NamedBuffer {
+        name: u64,
+        buffer: u64,
+        size: usize,
+    },
+}
+
+/// How the two times lie in memory.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum TimesLayout {
+    /// `struct utimbuf`: two times in seconds.
+    Utimbuf,
+    /// `struct timeval[2]`: seconds and microseconds.
+    Timeval,
+    /// `struct timespec[2]`: seconds and nanoseconds, or `UTIME_NOW`, `UTIME_OMIT`.
+    Timespec,
+}
+
+/// A call that changes what the supervisor remembers of the target.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Event {
+    /// The process becomes another program.
+    Exec,
+    /// The thread's credentials change.
+    Credentials,
+    /// The process's umask changes to this.
+    Umask(u16),
+    /// The process leaves this root or namespace, or restricts itself.
+    Confine,
+}
+
+/// What a trapped call is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Trapped {
+    Path(PathCall),
+    Event(Event),
+}
+
+/// Decodes a notification's registers.
+pub(crate) fn decode(notification: &Notification) -> Result<Trapped, Reason> {
+    if notification.abi() != Abi::X86_64 {
+        return Err(Reason::OtherAbi);
+    }
+    let entry = table::find(notification.number()).ok_or(Reason::Arguments)?;
+    (entry.decode)(&notification.args()).ok_or(Reason::Arguments)
+}
+
+/// Name of a system call that may trap.
+pub(crate) fn name(number: i32) -> &'static str {
+    table::find(number).map_or("?", |entry| entry.name)
+}
+
+/// What to trap so that `wanted` operations can be bypassed: their calls in all variants,
+/// and the events that their correctness hangs on.
+pub(crate) fn traps(wanted: impl Fn(Operation) -> bool) -> Vec<Trap> {
+    let mut traps: Vec<_> = table::paths(wanted).map(table::Entry::trap).collect();
+    if !traps.is_empty() {
+        traps.extend(table::events().map(table::Entry::trap));
+    }
+    traps
+}

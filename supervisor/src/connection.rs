@@ -1,0 +1,241 @@
+//! A session with one runtime: the socket that sets it up, the channel that carries
+//! requests, the callers it knows.
+
+use std::collections::HashSet;
+use std::io::{self, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use finesse_channel::{Client, OpenError, PostError};
+use finesse_wire::{
+    CallerId, DecodeError, Door, FromRuntime, FromSupervisor, PROTOCOL_VERSION, Refusal,
+};
+use nix::sys::socket::{
+    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, connect,
+    getsockopt, recvmsg, send, setsockopt, socket, sockopt,
+};
+use parking_lot::Mutex;
+use thiserror::Error;
+
+use crate::reason::Reason;
+use crate::slow::{SlowCall, SlowCalls};
+use crate::targets::Identity;
+
+/// How long a runtime may take to answer on the socket.
+const SOCKET_TIMEOUT: Duration = Duration::from_secs(2);
+/// A packet from a runtime is at most this long.
+const PACKET: usize = 256;
+/// How long a request waits for a free slot before it goes to the kernel.
+const SLOT_WAIT: Duration = Duration::from_millis(20);
+
+/// One session; threads share it.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    client: Arc<Client>,
+    socket: Mutex<OwnedFd>,
+    registered: Mutex<HashSet<u32>>,
+    slow: SlowCalls,
+}
+
+/// Why there is no session.
+#[derive(Debug, Error)]
+pub enum ConnectError {
+    /// A system call failed.
+    #[error("cannot reach the file system's process: {0}")]
+    Io(#[from] io::Error),
+    /// The process behind the socket is neither root's nor ours.
+    #[error("the file system's process belongs to user {0}, which is neither root nor you")]
+    Untrusted(u32),
+    /// It does not let us in.
+    #[error("the file system's process refuses: {0:?}")]
+    Refused(Refusal),
+    /// It speaks another version.
+    #[error("the file system speaks protocol version {0}, this supervisor {PROTOCOL_VERSION}")]
+    Version(u32),
+    /// The door leads to another file system than the mount's, as when one file system
+    /// shows another one's files.
+    #[error("the door leads to file system {0}, not to the mount's own")]
+    OtherFileSystem(String),
+    /// It does not keep to the protocol.
+    #[error("the file system's process does not keep to the protocol: {0}")]
+    Protocol(#[from] DecodeError),
+    /// It answered something out of turn.
+    #[error("the file system's process answered out of turn")]
+    OutOfTurn,
+    /// Its shared memory is not sound.
+    #[error(transparent)]
+    Channel(#[from] OpenError),
+}
+
+impl From<nix::Error> for ConnectError {
+    fn from(errno: nix::Error) -> Self {
+        ConnectError::Io(errno.into())
+    }
+}
+
+impl Connection {
+    /// Connects through a door that the mount of file system `device` has shown.
+    pub(crate) fn open(door: &Door, device: &str) -> Result<Arc<Connection>, ConnectError> {
+        let socket = dial(&door.socket)?;
+        check_peer(&socket)?;
+        let hello = FromSupervisor::Hello {
+            version: PROTOCOL_VERSION,
+            features: 0,
+            token: door.token,
+        };
+        say(&socket, &hello)?;
+        let (answer, memory) = hear(&socket)?;
+        match answer {
+            FromRuntime::Welcome {
+                version: PROTOCOL_VERSION,
+                device: theirs,
+                ..
+            } => {
+                let theirs = format!("{}:{}", theirs.0, theirs.1);
+                if theirs != device {
+                    return Err(ConnectError::OtherFileSystem(theirs));
+                }
+            }
+            FromRuntime::Welcome { version, .. } => return Err(ConnectError::Version(version)),
+            FromRuntime::Refused(refusal) => return Err(ConnectError::Refused(refusal)),
+            FromRuntime::Registered { .. } => return Err(ConnectError::OutOfTurn),
+        }
+        let client = Arc::new(Client::open(&memory.ok_or(ConnectError::OutOfTurn)?)?);
+        let connection = Arc::new(Connection {
+            slow: SlowCalls::start(Arc::clone(&client))?,
+            client,
+            registered: Mutex::default(),
+            socket: Mutex::new(socket),
+        });
+        connection.watch_for_the_end()?;
+        Ok(connection)
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        !self.client.is_closed()
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The number under which the runtime knows a caller.
+    pub(crate) fn caller(&self, identity: &Identity) -> Result<CallerId, Reason> {
+        let caller = CallerId(identity.number);
+        if self.registered.lock().contains(&identity.number) {
+            return Ok(caller);
+        }
+        let message = FromSupervisor::Register {
+            caller,
+            credentials: identity.credentials.clone(),
+        };
+        let answer = {
+            let socket = self.socket.lock();
+            say(&socket, &message)
+                .map_err(ConnectError::from)
+                .and_then(|()| hear(&socket))
+        };
+        match answer {
+            Ok((FromRuntime::Registered { caller: known }, _)) if known == caller => {
+                self.registered.lock().insert(identity.number);
+                Ok(caller)
+            }
+            Ok((FromRuntime::Refused(_), _)) => Err(Reason::CallerRefused),
+            other => {
+                tracing::warn!("a file system's process broke the session: {other:?}");
+                self.client.close();
+                Err(Reason::Channel)
+            }
+        }
+    }
+
+    /// Posts a request's bytes.
+    pub(crate) fn post(&self, request: &[u8]) -> Result<finesse_channel::Pending, PostError> {
+        self.client.post(request, SLOT_WAIT)
+    }
+
+    /// Leaves a call to the thread that waits for slow ones.
+    pub(crate) fn hand_over(&self, call: SlowCall) {
+        self.slow.hand_over(call, &self.client);
+    }
+
+    /// Closes the channel when the runtime's end of the socket closes: its process has
+    /// ended, whatever ended it.
+    fn watch_for_the_end(self: &Arc<Self>) -> io::Result<()> {
+        use rustix::event::{PollFd, PollFlags, poll};
+        let watched = self.socket.lock().as_fd().try_clone_to_owned()?;
+        let client = Arc::clone(&self.client);
+        std::thread::Builder::new()
+            .name("session".into())
+            .spawn(move || {
+                let mut fds = [PollFd::new(&watched, PollFlags::RDHUP)];
+                while !client.is_closed() && matches!(poll(&mut fds, None), Err(_) | Ok(0)) {}
+                client.close();
+                tracing::warn!("a file system's process has ended; its calls go to the kernel");
+            })?;
+        Ok(())
+    }
+}
+
+fn dial(name: &str) -> Result<OwnedFd, ConnectError> {
+    let socket = socket(
+        AddressFamily::Unix,
+        SockType::SeqPacket,
+        SockFlag::SOCK_CLOEXEC,
+        None,
+    )?;
+    let limit =
+        nix::sys::time::TimeVal::new(i64::try_from(SOCKET_TIMEOUT.as_secs()).unwrap_or(1), 0);
+    setsockopt(&socket, sockopt::ReceiveTimeout, &limit)?;
+    setsockopt(&socket, sockopt::SendTimeout, &limit)?;
+    connect(
+        socket.as_raw_fd(),
+        &UnixAddr::new_abstract(name.as_bytes())?,
+    )?;
+    Ok(socket)
+}
+
+/// Anybody may listen under any abstract name: only root and our own user are believed.
+fn check_peer(socket: &OwnedFd) -> Result<(), ConnectError> {
+    let peer = getsockopt(socket, sockopt::PeerCredentials)?.uid();
+    if peer == 0 || peer == nix::unistd::geteuid().as_raw() {
+        Ok(())
+    } else {
+        Err(ConnectError::Untrusted(peer))
+    }
+}
+
+fn say(socket: &OwnedFd, message: &FromSupervisor) -> io::Result<()> {
+    send(
+        socket.as_raw_fd(),
+        &message.encode(),
+        MsgFlags::MSG_NOSIGNAL,
+    )?;
+    Ok(())
+}
+
+/// One packet, with the descriptor that came along, if one did.
+fn hear(socket: &OwnedFd) -> Result<(FromRuntime, Option<OwnedFd>), ConnectError> {
+    let mut packet = [0; PACKET];
+    let mut control = nix::cmsg_space!([std::os::fd::RawFd; 4]);
+    let mut parts = [IoSliceMut::new(&mut packet)];
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+    let received = recvmsg::<UnixAddr>(socket.as_raw_fd(), &mut parts, Some(&mut control), flags)?;
+    let len = received.bytes;
+    let mut descriptors = Vec::new();
+    for message in received.cmsgs()? {
+        if let ControlMessageOwned::ScmRights(raw) = message {
+            descriptors.extend(raw.into_iter().map(own));
+        }
+    }
+    let message = FromRuntime::decode(&packet[..len])?;
+    Ok((message, descriptors.into_iter().next()))
+}
+
+#[allow(unsafe_code)]
+fn own(fd: std::os::fd::RawFd) -> OwnedFd {
+    // SAFETY: the kernel has just installed this descriptor for us (unix(7), SCM_RIGHTS),
+    // and nobody else knows its number.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}

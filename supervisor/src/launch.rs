@@ -1,0 +1,171 @@
+//! Becoming the program.
+//!
+//! `finesse-run` installs the filter on itself and executes the program in its own
+//! process, so that process id, parent, exit status, signals, terminal and job control
+//! are those of a plain run. The supervisor is nobody's child and in a session of its
+//! own. Only when a report is wanted does `finesse-run` stay, as the program's parent.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+
+use anyhow::Context;
+use finesse_notify::{Filter, InstallError, Ledger, Listener, Support};
+use finesse_policy::Policy;
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, sendmsg, setsockopt,
+    socketpair, sockopt,
+};
+
+use crate::options::Options;
+use crate::supervise::{READY, START_TIMEOUT, Setup, supervise};
+use crate::{attend, calls, early, fork, guardian};
+
+/// Exit codes of `finesse-run` itself, as env(1) and nohup(1) have them.
+pub(crate) mod exit {
+    pub(crate) const FAILED: u8 = 125;
+    pub(crate) const NOT_EXECUTABLE: u8 = 126;
+    pub(crate) const NOT_FOUND: u8 = 127;
+}
+
+/// Runs the program, supervised if that is possible; returns only what went wrong.
+pub(crate) fn run(options: &Options, policy: Policy) -> anyhow::Result<u8> {
+    let report_json = options
+        .report_json
+        .as_ref()
+        .map(|path| File::create(path).with_context(|| format!("cannot write {}", path.display())))
+        .transpose()?;
+    if !options.report && report_json.is_none() {
+        return become_program(options, policy, None, None);
+    }
+    let (done, report_done) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+    attend::attend(done, || {
+        become_program(options, policy, report_json, Some(report_done)).unwrap_or_else(|error| {
+            eprintln!("finesse-run: {error:#}");
+            exit::FAILED
+        })
+    })
+}
+
+fn become_program(
+    options: &Options,
+    policy: Policy,
+    report_json: Option<File>,
+    report_done: Option<OwnedFd>,
+) -> anyhow::Result<u8> {
+    if let Err(obstacle) = start(options, policy, report_json, report_done) {
+        tracing::warn!("running without bypass: {obstacle:#}");
+    }
+    Ok(execute(options))
+}
+
+/// Starts the supervisor and puts this process under its filter.
+fn start(
+    options: &Options,
+    policy: Policy,
+    report_json: Option<File>,
+    report_done: Option<OwnedFd>,
+) -> anyhow::Result<()> {
+    if !Support::probe().killable_wait {
+        return Err(InstallError::Unsupported.into());
+    }
+    let wanted = policy.operations_maybe_not_kernel();
+    let traps = calls::traps(|operation| wanted.contains(operation));
+    anyhow::ensure!(
+        !traps.is_empty(),
+        "the policy leaves every operation to the kernel"
+    );
+    let filter = Filter::build(&traps)?;
+    let (ours, theirs) = socketpair(
+        AddressFamily::Unix,
+        SockType::SeqPacket,
+        None,
+        SockFlag::SOCK_CLOEXEC,
+    )?;
+    let setup = Setup {
+        policy,
+        no_bypass: options.no_bypass,
+        print_report: options.report,
+        report_json,
+        report_done,
+        program: std::process::id(),
+        socket: theirs,
+    };
+    let mut setup = Some(setup);
+    fork::orphan(|| setup.take().map_or(1, supervise))?;
+    // The copies in this process would keep the report from ever being done.
+    drop(setup);
+    if !may_install_without_nnp() {
+        nix::sys::prctl::set_no_new_privs()?;
+    }
+    let listener = filter.install()?;
+    if let Err(error) = hand_over(&ours, &listener) {
+        // The filter stays on this process; calls must not fail because of it.
+        tracing::warn!("the supervisor did not start ({error}); running without bypass");
+        leave_to_the_kernel(listener)?;
+    }
+    Ok(())
+}
+
+/// Whether seccomp(2) takes a filter without no_new_privs: with `CAP_SYS_ADMIN`.
+fn may_install_without_nnp() -> bool {
+    const CAP_SYS_ADMIN: u64 = 21;
+    procfs::process::Process::myself()
+        .and_then(|me| me.status())
+        .is_ok_and(|status| status.capeff >> CAP_SYS_ADMIN & 1 == 1)
+}
+
+fn hand_over(socket: &OwnedFd, listener: &OwnedFd) -> io::Result<()> {
+    let limit =
+        nix::sys::time::TimeVal::new(i64::try_from(START_TIMEOUT.as_secs()).unwrap_or(10), 0);
+    setsockopt(socket, sockopt::ReceiveTimeout, &limit)?;
+    let fds = [listener.as_raw_fd()];
+    sendmsg::<()>(
+        socket.as_raw_fd(),
+        &[IoSlice::new(&[READY])],
+        &[ControlMessage::ScmRights(&fds)],
+        MsgFlags::MSG_NOSIGNAL,
+        None,
+    )?;
+    let mut byte = [0];
+    match recv(socket.as_raw_fd(), &mut byte, MsgFlags::empty())? {
+        1 if byte == [READY] => Ok(()),
+        _ => Err(io::Error::other("its process ended")),
+    }
+}
+
+/// The last resort: a process that only continues calls.
+fn leave_to_the_kernel(listener: OwnedFd) -> io::Result<()> {
+    let listener = Arc::new(Listener::new(listener, Arc::new(Ledger::new()?)));
+    fork::orphan(|| {
+        let _ = nix::unistd::setsid();
+        guardian::continue_all(&listener);
+        0
+    })
+}
+
+/// Executes the program; returns the exit code when that fails.
+fn execute(options: &Options) -> u8 {
+    let arguments: Result<Vec<CString>, _> = options
+        .program
+        .iter()
+        .map(|a| CString::new(a.as_bytes()))
+        .collect();
+    let Ok(arguments) = arguments else {
+        return exit::NOT_FOUND;
+    };
+    early::restore();
+    let Err(errno) = nix::unistd::execvp(&arguments[0], &arguments);
+    eprintln!(
+        "finesse-run: cannot run {}: {}",
+        arguments[0].to_string_lossy(),
+        errno.desc()
+    );
+    match errno {
+        nix::Error::ENOENT => exit::NOT_FOUND,
+        _ => exit::NOT_EXECUTABLE,
+    }
+}

@@ -1,0 +1,193 @@
+//! The FUSE mounts at one moment.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use procfs::process::MountInfo;
+use rustix::fs::{AtFlags, CWD, Statx, StatxFlags, statx};
+
+use crate::discovery::Door;
+
+/// One FUSE mount.
+#[derive(Debug)]
+pub(crate) struct Mount {
+    pub(crate) id: u64,
+    pub(crate) mountpoint: PathBuf,
+    /// Components of the mountpoint.
+    pub(super) components: Vec<Vec<u8>>,
+    /// Served by Finesse? Shared by all mounts of one file system.
+    pub(crate) door: Arc<Door>,
+    /// Whether the mount shows the file system's root.
+    pub(super) whole: bool,
+    pub(super) read_only: bool,
+    /// Options under which only the kernel gives the right answers.
+    pub(super) kernel_only: bool,
+    pub(super) mounts_below: bool,
+    /// `f_flags` of statfs(2).
+    pub(crate) statfs_flags: i64,
+}
+
+/// The FUSE mounts at one moment, and the directories above them.
+#[derive(Debug, Default)]
+pub(crate) struct Snapshot {
+    pub(super) mounts: Vec<Arc<Mount>>,
+    /// Directories above mountpoints by (mount id, inode): the mounts below each, and how
+    /// many of the mountpoint's components lead to the directory.
+    pub(super) above: HashMap<(u64, u64), Vec<(Arc<Mount>, usize)>>,
+}
+
+impl Snapshot {
+    /// Reads the mount table; file systems known from `old` stay connected.
+    pub(super) fn read(old: &Snapshot) -> io::Result<Snapshot> {
+        let infos: Vec<MountInfo> = procfs::process::Process::myself()
+            .and_then(|me| me.mountinfo())
+            .map_err(io::Error::other)?
+            .into_iter()
+            .collect();
+        let mut doors: HashMap<String, Arc<Door>> = old
+            .mounts
+            .iter()
+            .map(|mount| (mount.door.device().to_owned(), Arc::clone(&mount.door)))
+            .collect();
+        let mut snapshot = Snapshot::default();
+        for info in infos.iter().filter(|info| is_fuse(info)) {
+            let door = doors
+                .entry(info.majmin.clone())
+                .or_insert_with(|| Arc::new(Door::new(info.majmin.clone())));
+            let mount = Arc::new(Mount::new(info, &infos, Arc::clone(door)));
+            snapshot.note_directories_above(&mount);
+            snapshot.mounts.push(mount);
+        }
+        Ok(snapshot)
+    }
+
+    /// The mount with this id.
+    pub(crate) fn by_id(&self, id: u64) -> Option<&Arc<Mount>> {
+        self.mounts.iter().find(|mount| mount.id == id)
+    }
+
+    /// The mount at this mountpoint that is mounted last.
+    pub(crate) fn at(&self, mountpoint: &Path) -> Option<&Arc<Mount>> {
+        self.mounts
+            .iter()
+            .rev()
+            .find(|mount| mount.mountpoint == mountpoint)
+    }
+
+    fn note_directories_above(&mut self, mount: &Arc<Mount>) {
+        let mut directory = PathBuf::from("/");
+        for depth in 0..mount.components.len() {
+            if let Ok(found) = look(&directory) {
+                self.above
+                    .entry((found.stx_mnt_id, found.stx_ino))
+                    .or_default()
+                    .push((Arc::clone(mount), depth));
+            }
+            directory.push(std::ffi::OsStr::from_bytes(&mount.components[depth]));
+        }
+    }
+}
+
+/// Mount id, inode and type of what a path names, from what the kernel has cached: no
+/// file system is asked.
+pub(super) fn look(path: impl rustix::path::Arg) -> rustix::io::Result<Statx> {
+    statx(
+        CWD,
+        path,
+        AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT,
+        StatxFlags::TYPE | StatxFlags::MODE | StatxFlags::INO | StatxFlags::MNT_ID,
+    )
+}
+
+fn is_fuse(info: &MountInfo) -> bool {
+    info.fs_type == "fuse" || info.fs_type.starts_with("fuse.")
+}
+
+impl Mount {
+    fn new(info: &MountInfo, all: &[MountInfo], door: Arc<Door>) -> Self {
+        let mountpoint = unescape(info.mount_point.as_os_str().as_bytes());
+        let has = |option: &str| info.mount_options.contains_key(option);
+        Mount {
+            id: u64::try_from(info.mnt_id).unwrap_or(u64::MAX),
+            components: mountpoint
+                .as_os_str()
+                .as_bytes()
+                .split(|byte| *byte == b'/')
+                .filter(|component| !component.is_empty())
+                .map(<[u8]>::to_vec)
+                .collect(),
+            mountpoint,
+            door,
+            whole: info.root == "/",
+            read_only: has("ro") || info.super_options.contains_key("ro"),
+            kernel_only: has("nosymfollow") || has("idmapped"),
+            mounts_below: all
+                .iter()
+                .any(|other| other.pid == info.mnt_id && other.mnt_id != info.mnt_id),
+            statfs_flags: statfs_flags(info),
+        }
+    }
+}
+
+/// `calculate_f_flags` (fs/statfs.c) from the options in the mount table.
+fn statfs_flags(info: &MountInfo) -> i64 {
+    const VALID: i64 = 0x20;
+    [
+        ("ro", 0x1),
+        ("nosuid", 0x2),
+        ("nodev", 0x4),
+        ("noexec", 0x8),
+        ("noatime", 0x400),
+        ("nodiratime", 0x800),
+        ("relatime", 0x1000),
+        ("nosymfollow", 0x2000),
+    ]
+    .into_iter()
+    .filter(|(option, _)| info.mount_options.contains_key(*option))
+    .fold(VALID, |flags, (_, flag)| flags | flag)
+}
+
+/// Undoes the octal escapes for blank, tab, newline and backslash (`mangle`,
+/// fs/seq_file.c).
+fn unescape(text: &[u8]) -> PathBuf {
+    let mut plain = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((byte, tail)) = rest.split_first() {
+        let octal = tail
+            .first_chunk::<3>()
+            .filter(|digits| *byte == b'\\' && digits.iter().all(|d| (b'0'..=b'7').contains(d)));
+        match octal {
+            Some([a, b, c]) => {
+                plain.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
+                rest = &tail[3..];
+            }
+            None => {
+                plain.push(*byte);
+                rest = tail;
+            }
+        }
+    }
+    PathBuf::from(OsString::from_vec(plain))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_are_undone() {
+        assert_eq!(unescape(br"/mnt/a\040b\134c"), Path::new(r"/mnt/a b\c"));
+        assert_eq!(unescape(br"/plain\09"), Path::new(r"/plain\09"));
+    }
+
+    #[test]
+    fn the_root_directory_is_found() {
+        let root = look("/").unwrap();
+        assert_ne!(root.stx_mnt_id, 0);
+        assert!(Snapshot::read(&Snapshot::default()).is_ok());
+    }
+}

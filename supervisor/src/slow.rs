@@ -1,0 +1,73 @@
+//! Calls that take long: a thread a connection waits for them, so that the workers do
+//! not.
+
+use std::io;
+use std::sync::Arc;
+
+use finesse_channel::{Client, Pending};
+use finesse_notify::Notification;
+
+use crate::answer::Answer;
+
+/// A forwarded call whose reply has not come.
+#[derive(Debug)]
+pub(crate) struct SlowCall {
+    pub(crate) notification: Notification,
+    pub(crate) pending: Pending,
+    pub(crate) answer: Answer,
+}
+
+/// The way to the waiting thread.
+#[derive(Debug)]
+pub(crate) struct SlowCalls(flume::Sender<SlowCall>);
+
+impl SlowCalls {
+    /// Starts the thread; it ends with the last sender.
+    pub(crate) fn start(client: Arc<Client>) -> io::Result<SlowCalls> {
+        let (sender, receiver) = flume::unbounded();
+        std::thread::Builder::new()
+            .name("slow-calls".into())
+            .spawn(move || wait_for_all(&client, &receiver))?;
+        Ok(SlowCalls(sender))
+    }
+
+    pub(crate) fn hand_over(&self, call: SlowCall, client: &Client) {
+        // When the thread is gone, the call comes back and is dropped, which fails it.
+        let _ = self.0.send(call);
+        client.interrupt_completions();
+    }
+}
+
+fn wait_for_all(client: &Client, incoming: &flume::Receiver<SlowCall>) {
+    let mut waiting: Vec<SlowCall> = Vec::new();
+    let mut reply = Vec::new();
+    loop {
+        if waiting.is_empty() {
+            let Ok(call) = incoming.recv() else { return };
+            waiting.push(call);
+        }
+        // Read before the looks below: a completion in between changes it.
+        let seen = client.completions();
+        waiting.extend(incoming.try_iter());
+        let mut index = 0;
+        while index < waiting.len() {
+            if client.watch(&waiting[index].pending) {
+                finish(client, waiting.swap_remove(index), &mut reply);
+            } else {
+                index += 1;
+            }
+        }
+        if !waiting.is_empty() {
+            client.wait_completions(seen, None);
+        }
+    }
+}
+
+fn finish(client: &Client, call: SlowCall, reply: &mut Vec<u8>) {
+    let SlowCall {
+        notification,
+        pending,
+        answer,
+    } = call;
+    answer.collect(client, notification, pending, reply);
+}

@@ -1,0 +1,171 @@
+//! The supervisor's two processes: the guardian, and below it the workers.
+
+use std::fs::File;
+use std::io::{self, IoSliceMut, Write};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use finesse_notify::{Ledger, Listener};
+use finesse_policy::Policy;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use crate::report::Report;
+use crate::targets::Targets;
+use crate::worker::Shared;
+use crate::{fork, guardian};
+
+/// The byte by which the workers say that they are ready.
+pub(crate) const READY: u8 = b'+';
+
+/// What the supervisor is told at its start.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(crate) policy: Policy,
+    pub(crate) no_bypass: bool,
+    /// `--report`: print a table when the program ends.
+    pub(crate) print_report: bool,
+    /// `--report-json`: write there when the program ends.
+    pub(crate) report_json: Option<File>,
+    /// Closed once the report is written.
+    pub(crate) report_done: Option<OwnedFd>,
+    /// Process id of the program.
+    pub(crate) program: u32,
+    /// To the launcher: the listener comes from there, readiness goes there.
+    pub(crate) socket: OwnedFd,
+}
+
+/// Runs the supervisor; in a process of its own, with one thread.
+pub(crate) fn supervise(setup: Setup) -> i32 {
+    match prepare(setup) {
+        Ok(()) => 0,
+        Err(error) => {
+            tracing::error!("the supervisor cannot start: {error}");
+            1
+        }
+    }
+}
+
+fn prepare(setup: Setup) -> io::Result<()> {
+    // Signals of the terminal and the end of its session are for the program.
+    nix::unistd::setsid()?;
+    leave_behind(&setup)?;
+    let program = i32::try_from(setup.program).ok().and_then(Pid::from_raw);
+    let program = program.ok_or(io::ErrorKind::InvalidInput)?;
+    let program = pidfd_open(program, PidfdFlags::empty())?;
+    let listener_fd = receive_listener(&setup.socket)?;
+    let listener = Arc::new(Listener::new(listener_fd, Arc::new(Ledger::new()?)));
+    if let Err(error) = listener.set_sync_wake_up() {
+        tracing::debug!("traps cost more on this kernel (no SYNC_WAKE_UP): {error}");
+    }
+    let for_workers = Arc::clone(&listener);
+    let workers = fork::child(move || match work(setup, for_workers, &program) {
+        Ok(()) => 0,
+        Err(error) => {
+            tracing::error!("the supervisor's workers cannot start: {error}");
+            1
+        }
+    })?;
+    guardian::guard(workers, &listener);
+    Ok(())
+}
+
+/// Lets go of what belongs to the program: its streams, descriptors, directory.
+fn leave_behind(setup: &Setup) -> io::Result<()> {
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    nix::unistd::dup2_stdin(&null)?;
+    nix::unistd::dup2_stdout(&null)?;
+    drop(null);
+    let mut keep: Vec<RawFd> = vec![setup.socket.as_raw_fd()];
+    keep.extend(setup.report_json.as_ref().map(AsRawFd::as_raw_fd));
+    keep.extend(setup.report_done.as_ref().map(AsRawFd::as_raw_fd));
+    fork::close_all_but(&mut keep);
+    std::env::set_current_dir("/")
+}
+
+fn receive_listener(socket: &OwnedFd) -> io::Result<OwnedFd> {
+    let mut byte = [0];
+    let mut control = nix::cmsg_space!([RawFd; 1]);
+    let mut parts = [IoSliceMut::new(&mut byte)];
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+    let message = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut control), flags)?;
+    message
+        .cmsgs()?
+        .find_map(|message| match message {
+            ControlMessageOwned::ScmRights(fds) => fds.first().copied().map(own),
+            _ => None,
+        })
+        .ok_or_else(|| io::Error::other("the launcher sent no listener"))
+}
+
+#[allow(unsafe_code)]
+fn own(fd: RawFd) -> OwnedFd {
+    // SAFETY: the kernel has just installed this descriptor for us (unix(7), SCM_RIGHTS),
+    // and nobody else knows its number.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// The workers' process.
+fn work(setup: Setup, listener: Arc<Listener>, program: &OwnedFd) -> io::Result<()> {
+    raise_descriptor_limit();
+    let report = Arc::new(Report::new(
+        setup.print_report || setup.report_json.is_some(),
+    ));
+    let targets = Targets::new(Arc::new(setup.policy))?;
+    let shared = Shared::new(
+        Arc::clone(&listener),
+        targets,
+        Arc::clone(&report),
+        setup.no_bypass,
+    );
+    shared.start()?;
+    send(setup.socket.as_raw_fd(), &[READY], MsgFlags::MSG_NOSIGNAL)?;
+    drop(setup.socket);
+
+    wait_for(program.as_fd(), PollFlags::IN, Some(&listener))?;
+    if setup.print_report {
+        eprint!("{}", report.to_table());
+    }
+    if let Some(mut file) = setup.report_json {
+        file.write_all(report.to_json().as_bytes())?;
+    }
+    drop(setup.report_done);
+    // Whoever waits for the program's standard error to close shall not wait for the
+    // processes that it left behind.
+    if let Ok(null) = File::options().write(true).open("/dev/null") {
+        let _ = nix::unistd::dup2_stderr(&null);
+    }
+    wait_for(listener.as_fd(), PollFlags::empty(), None)
+}
+
+/// Waits until `fd` polls as `wanted`, or hangs up; or until `or_end_of` hangs up.
+fn wait_for(
+    fd: std::os::fd::BorrowedFd<'_>,
+    wanted: PollFlags,
+    or_end_of: Option<&Arc<Listener>>,
+) -> io::Result<()> {
+    loop {
+        let mut fds = vec![PollFd::new(&fd, wanted)];
+        fds.extend(or_end_of.map(|listener| PollFd::new(listener, PollFlags::empty())));
+        match poll(&mut fds, None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if fds.iter().any(|fd| !fd.revents().is_empty()) {
+            return Ok(());
+        }
+    }
+}
+
+/// Threads and processes of the program are held by descriptors.
+fn raise_descriptor_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
+/// How long the launcher waits for the workers.
+pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,0 +1,191 @@
+//! Who makes a call: the threads of the supervised program, and what is remembered of
+//! them.
+//!
+//! What is remembered, and what makes it forgotten (each is a trapped call, or death):
+//!
+//! | remembered | per | forgotten |
+//! |---|---|---|
+//! | credentials | thread | set*id, setgroups, capset, exec by that thread; exec elsewhere in the process |
+//! | umask | process | replaced by umask(2); exec |
+//! | standing (namespaces, root) | process | chroot, pivot_root, unshare, setns, landlock confine for good; exec |
+//! | program, and so policy | process | exec |
+//! | memory handle | process | exec |
+//!
+//! A thread id that was reused cannot be mistaken: each thread is held by a pidfd, and
+//! what is remembered counts only while that pidfd says that it lives.
+
+mod process;
+mod thread;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use finesse_policy::Policy;
+use parking_lot::Mutex;
+
+pub(crate) use process::{Process, Standing};
+pub(crate) use thread::{Identity, Thread};
+
+use crate::calls::Event;
+use crate::reason::Reason;
+use process::Home;
+use thread::Identities;
+
+/// Threads remembered before the dead ones among them are looked for.
+const SWEEP_AT: usize = 512;
+
+/// The threads and processes of the supervised program.
+#[derive(Debug)]
+pub(crate) struct Targets {
+    policy: Arc<Policy>,
+    home: Home,
+    identities: Identities,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    threads: HashMap<u32, Arc<Thread>>,
+    processes: HashMap<u32, Arc<Process>>,
+    /// Processes in which a thread other than the leader called exec: it takes over the
+    /// leader's id without leaving a trace here, so nothing of them is remembered.
+    uncertain: HashSet<u32>,
+    /// Threads at which the next sweep happens.
+    sweep_at: usize,
+    /// A process has confined itself in a way that its children inherit invisibly.
+    confinement: bool,
+}
+
+impl Targets {
+    pub(crate) fn new(policy: Arc<Policy>) -> std::io::Result<Self> {
+        Ok(Targets {
+            policy,
+            home: Home::of_this_process()?,
+            identities: Identities::default(),
+            known: Mutex::new(Known {
+                sweep_at: SWEEP_AT,
+                ..Known::default()
+            }),
+        })
+    }
+
+    /// The thread `tid`, which waits in a notification. The caller checks afterwards that
+    /// it lives ([`Thread::pidfd`]), and that the notification is still valid.
+    pub(crate) fn thread(&self, tid: u32) -> Result<Arc<Thread>, Reason> {
+        if let Some(thread) = self.known.lock().threads.get(&tid) {
+            return Ok(Arc::clone(thread));
+        }
+        self.meet(tid)
+    }
+
+    /// Forgets a thread that turned out to be dead and looks who has its id now.
+    pub(crate) fn meet_again(&self, tid: u32) -> Result<Arc<Thread>, Reason> {
+        self.known.lock().threads.remove(&tid);
+        self.meet(tid)
+    }
+
+    fn meet(&self, tid: u32) -> Result<Arc<Thread>, Reason> {
+        // The pidfd first: if it lives when it is checked later, all that was read in
+        // between was read of the same thread.
+        let pidfd = thread::open_pidfd(tid).ok();
+        let status = thread::status(tid).ok_or(Reason::TargetGone)?;
+        let tgid = u32::try_from(status.tgid).map_err(|_| Reason::TargetGone)?;
+        let process = self.process(tgid, &status)?;
+        let identity = self.identities.of(&status);
+        let thread = Arc::new(Thread::new(pidfd, process, identity));
+        let mut known = self.known.lock();
+        if thread.pidfd().is_some() && !known.uncertain.contains(&tgid) {
+            known.threads.insert(tid, Arc::clone(&thread));
+        }
+        if known.threads.len() >= known.sweep_at {
+            known.sweep();
+        }
+        Ok(thread)
+    }
+
+    fn process(&self, tgid: u32, status: &procfs::process::Status) -> Result<Arc<Process>, Reason> {
+        let (parent, confinement) = {
+            let known = self.known.lock();
+            if let Some(process) = known.processes.get(&tgid).filter(|p| p.lives()) {
+                return Ok(Arc::clone(process));
+            }
+            let parent = u32::try_from(status.ppid)
+                .ok()
+                .and_then(|ppid| known.processes.get(&ppid))
+                .cloned();
+            (parent, known.confinement)
+        };
+        // Landlock and the like leave no trace in /proc: once somebody used them, only
+        // children of processes known to be free count as free.
+        let inherited = match parent {
+            Some(parent) => parent.standing(),
+            None if confinement => Standing::Confined,
+            None => Standing::Free,
+        };
+        let process = Arc::new(
+            Process::meet(tgid, status, &self.home, inherited, &self.policy)
+                .ok_or(Reason::TargetGone)?,
+        );
+        self.known
+            .lock()
+            .processes
+            .insert(tgid, Arc::clone(&process));
+        Ok(process)
+    }
+
+    /// A trapped call is about to change what is remembered.
+    pub(crate) fn observe(&self, tid: u32, event: Event) {
+        match event {
+            Event::Credentials => {
+                self.known.lock().threads.remove(&tid);
+            }
+            Event::Umask(mask) => {
+                if let Ok(thread) = self.thread(tid) {
+                    thread.process().set_umask(mask);
+                }
+            }
+            Event::Confine => {
+                let thread = self.thread(tid);
+                let mut known = self.known.lock();
+                known.confinement = true;
+                if let Ok(thread) = thread {
+                    thread.process().confine();
+                }
+            }
+            Event::Exec => self.forget_program(tid),
+        }
+    }
+
+    fn forget_program(&self, tid: u32) {
+        // A thread that was never met may still be one of a known process.
+        let tgid = match self.thread(tid) {
+            Ok(thread) => thread.process().tgid(),
+            Err(_) => return,
+        };
+        let mut known = self.known.lock();
+        known
+            .threads
+            .retain(|_, thread| thread.process().tgid() != tgid);
+        if tid != tgid {
+            known.uncertain.insert(tgid);
+        }
+        // The standing stays: exec does not lift a confinement.
+        let confined = known
+            .processes
+            .get(&tgid)
+            .is_some_and(|p| p.standing() == Standing::Confined);
+        if !confined {
+            known.processes.remove(&tgid);
+        }
+    }
+}
+
+impl Known {
+    fn sweep(&mut self) {
+        self.threads.retain(|_, thread| thread.lives());
+        self.processes.retain(|_, process| process.lives());
+        let processes = &self.processes;
+        self.uncertain.retain(|tgid| processes.contains_key(tgid));
+        self.sweep_at = SWEEP_AT.max(2 * self.threads.len());
+    }
+}

@@ -1,0 +1,125 @@
+//! One process: where it lives, what it runs.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use finesse_notify::Memory;
+use finesse_policy::{Policy, ProgramPolicy};
+use parking_lot::Mutex;
+use procfs::process::Status;
+use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+
+use super::thread::{lives, open_pidfd};
+
+/// A process of the supervised program.
+#[derive(Debug)]
+pub(crate) struct Process {
+    tgid: u32,
+    pidfd: OwnedFd,
+    umask: AtomicU32,
+    confined: AtomicBool,
+    policy: ProgramPolicy,
+    memory: Mutex<Option<Arc<Memory>>>,
+}
+
+/// Whether paths mean the same for a process as for the supervisor.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Standing {
+    /// Same namespaces, same root, not confined.
+    Free,
+    /// Left to the kernel for good.
+    Confined,
+}
+
+/// Root directory and namespaces of a process.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Home {
+    root: (u64, u64),
+    mount_namespace: PathBuf,
+    user_namespace: PathBuf,
+}
+
+impl Home {
+    pub(super) fn of_this_process() -> std::io::Result<Home> {
+        Home::of("self")
+    }
+
+    fn of(pid: &str) -> std::io::Result<Home> {
+        let flags = AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
+        let mask = StatxFlags::INO | StatxFlags::MNT_ID;
+        let root = statx(CWD, format!("/proc/{pid}/root"), flags, mask)?;
+        Ok(Home {
+            root: (root.stx_mnt_id, root.stx_ino),
+            mount_namespace: std::fs::read_link(format!("/proc/{pid}/ns/mnt"))?,
+            user_namespace: std::fs::read_link(format!("/proc/{pid}/ns/user"))?,
+        })
+    }
+}
+
+impl Process {
+    /// Looks at a process; none when it is gone. `inherited` is its parent's standing.
+    pub(super) fn meet(
+        tgid: u32,
+        status: &Status,
+        home: &Home,
+        inherited: Standing,
+        policy: &Policy,
+    ) -> Option<Process> {
+        let pidfd = open_pidfd(tgid).ok()?;
+        let at_home = Home::of(&tgid.to_string()).is_ok_and(|theirs| theirs == *home);
+        let program = std::fs::read_link(format!("/proc/{tgid}/exe")).unwrap_or_default();
+        Some(Process {
+            tgid,
+            pidfd,
+            umask: AtomicU32::new(status.umask?),
+            confined: AtomicBool::new(inherited == Standing::Confined || !at_home),
+            policy: policy.for_program(&program),
+            memory: Mutex::new(None),
+        })
+    }
+
+    pub(crate) fn tgid(&self) -> u32 {
+        self.tgid
+    }
+
+    pub(crate) fn umask(&self) -> u16 {
+        (self.umask.load(Ordering::Relaxed) & 0o777) as u16
+    }
+
+    pub(super) fn set_umask(&self, mask: u16) {
+        self.umask.store(mask.into(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn standing(&self) -> Standing {
+        if self.confined.load(Ordering::Relaxed) {
+            Standing::Confined
+        } else {
+            Standing::Free
+        }
+    }
+
+    pub(super) fn confine(&self) {
+        self.confined.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn policy(&self) -> &ProgramPolicy {
+        &self.policy
+    }
+
+    /// The process's memory, for writing results: bound to the program that runs now.
+    pub(crate) fn memory(&self) -> std::io::Result<Arc<Memory>> {
+        let mut memory = self.memory.lock();
+        if let Some(memory) = &*memory {
+            return Ok(Arc::clone(memory));
+        }
+        let opened = Arc::new(Memory::open(self.tgid)?);
+        *memory = Some(Arc::clone(&opened));
+        Ok(opened)
+    }
+
+    pub(super) fn lives(&self) -> bool {
+        lives(self.pidfd.as_fd())
+    }
+}

@@ -1,0 +1,145 @@
+//! One thread: its credentials.
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use finesse_wire::{Credentials, MAX_GROUPS};
+use parking_lot::Mutex;
+use procfs::process::Status;
+use rustix::process::{Pid, PidfdFlags};
+
+use super::process::Process;
+
+/// `PIDFD_THREAD` (linux/pidfd.h, Linux 6.9): the thread, not its process.
+const PIDFD_THREAD: u32 = rustix::fs::OFlags::EXCL.bits();
+
+/// A thread of the supervised program.
+#[derive(Debug)]
+pub(crate) struct Thread {
+    pidfd: Option<OwnedFd>,
+    process: Arc<Process>,
+    identity: Option<Arc<Identity>>,
+}
+
+/// One set of credentials, shared by all threads that have it.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    /// Names the set towards runtimes.
+    pub(crate) number: u32,
+    pub(crate) credentials: Credentials,
+    /// Whether these are the supervisor's own: what it may search, the thread may.
+    pub(crate) is_ours: bool,
+}
+
+/// All sets of credentials met so far.
+#[derive(Debug, Default)]
+pub(super) struct Identities {
+    known: Mutex<HashMap<Credentials, Arc<Identity>>>,
+    ours: std::sync::OnceLock<Option<Credentials>>,
+}
+
+/// Sets kept; a program that changes its ids all the time does not fill the memory.
+const MAX_IDENTITIES: usize = 1024;
+
+impl Identities {
+    /// The identity with the credentials of `status`; none when they do not travel.
+    pub(super) fn of(&self, status: &Status) -> Option<Arc<Identity>> {
+        let credentials = credentials(status)?;
+        let ours = self
+            .ours
+            .get_or_init(|| credentials_of(std::process::id()))
+            .as_ref();
+        let mut known = self.known.lock();
+        if let Some(identity) = known.get(&credentials) {
+            return Some(Arc::clone(identity));
+        }
+        let number = u32::try_from(known.len())
+            .ok()
+            .filter(|_| known.len() < MAX_IDENTITIES)?;
+        let identity = Arc::new(Identity {
+            number,
+            is_ours: ours == Some(&credentials),
+            credentials: credentials.clone(),
+        });
+        known.insert(credentials, Arc::clone(&identity));
+        Some(identity)
+    }
+}
+
+fn credentials_of(pid: u32) -> Option<Credentials> {
+    credentials(&status(pid)?)
+}
+
+fn credentials(status: &Status) -> Option<Credentials> {
+    let mut groups = status.groups.iter().map(|gid| (*gid).try_into());
+    let groups: Vec<u32> = groups.by_ref().collect::<Result<_, _>>().ok()?;
+    (groups.len() <= MAX_GROUPS).then(|| Credentials {
+        uids: [status.ruid, status.euid, status.suid, status.fuid],
+        gids: [status.rgid, status.egid, status.sgid, status.fgid],
+        capabilities: status.capeff,
+        groups,
+    })
+}
+
+/// `/proc/TID/status`; none when the thread is gone or hidden.
+pub(super) fn status(tid: u32) -> Option<Status> {
+    let tid = i32::try_from(tid).ok().filter(|tid| *tid > 0)?;
+    procfs::process::Process::new(tid).ok()?.status().ok()
+}
+
+/// A descriptor that tells whether the thread lives. Where the kernel has none for
+/// threads, leaders get theirs and other threads are not remembered.
+pub(super) fn open_pidfd(tid: u32) -> rustix::io::Result<OwnedFd> {
+    let pid = i32::try_from(tid)
+        .ok()
+        .and_then(Pid::from_raw)
+        .ok_or(rustix::io::Errno::SRCH)?;
+    let thread = PidfdFlags::from_bits_retain(PIDFD_THREAD);
+    rustix::process::pidfd_open(pid, thread)
+        .or_else(|_| rustix::process::pidfd_open(pid, PidfdFlags::empty()))
+}
+
+impl Thread {
+    pub(super) fn new(
+        pidfd: Option<OwnedFd>,
+        process: Arc<Process>,
+        identity: Option<Arc<Identity>>,
+    ) -> Self {
+        Thread {
+            pidfd,
+            process,
+            identity,
+        }
+    }
+
+    /// Readable once the thread is dead. None: the thread was met just now, and is not
+    /// remembered.
+    pub(crate) fn pidfd(&self) -> Option<BorrowedFd<'_>> {
+        self.pidfd.as_ref().map(AsFd::as_fd)
+    }
+
+    pub(crate) fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// None when the credentials are such that the kernel must serve the thread.
+    pub(crate) fn identity(&self) -> Option<&Arc<Identity>> {
+        self.identity.as_ref()
+    }
+
+    pub(super) fn lives(&self) -> bool {
+        self.pidfd().is_some_and(lives)
+    }
+}
+
+/// Whether a pidfd's thread or process lives.
+pub(super) fn lives(pidfd: BorrowedFd<'_>) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
+    poll(&mut fds, Some(&now)) == Ok(0)
+}

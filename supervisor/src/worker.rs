@@ -1,0 +1,376 @@
+//! The way of one call: receive, decode, identify, read, resolve, decide, forward, answer.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use finesse_channel::Pending;
+use finesse_notify::{Listener, Notification};
+use finesse_policy::Decision;
+use finesse_wire::Request;
+
+use crate::answer::{Answer, BRIEF, MountFacts};
+use crate::calls::{self, Detail, PathCall, Trapped};
+use crate::connection::Connection;
+use crate::gather::Arguments;
+use crate::mounts::{Located, Lookup, MountWatch, Mounts, Snapshot, full_path};
+use crate::reason::Reason;
+use crate::report::{Outcome, Report};
+use crate::request;
+use crate::slow::SlowCall;
+use crate::targets::{Identity, Process, Standing, Targets, Thread};
+
+/// Workers to begin with: one answers, one receives.
+const FEW: usize = 2;
+/// Workers at the most. More than the CPUs only when some are held up.
+const MANY: usize = 16;
+
+/// What the workers share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) listener: Arc<Listener>,
+    pub(crate) targets: Targets,
+    pub(crate) mounts: Mounts,
+    pub(crate) report: Arc<Report>,
+    /// `--no-bypass`: everything continues.
+    pub(crate) no_bypass: bool,
+    waiting: AtomicUsize,
+    workers: AtomicUsize,
+}
+
+/// Why a call is not forwarded.
+enum Stop {
+    Continue(Reason),
+    Refuse(i32),
+}
+
+impl From<Reason> for Stop {
+    fn from(reason: Reason) -> Self {
+        Stop::Continue(reason)
+    }
+}
+
+/// A call on its way.
+struct Forwarded {
+    connection: Arc<Connection>,
+    pending: Pending,
+    answer: Answer,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        listener: Arc<Listener>,
+        targets: Targets,
+        report: Arc<Report>,
+        no_bypass: bool,
+    ) -> Arc<Self> {
+        Arc::new(Shared {
+            listener,
+            targets,
+            mounts: Mounts::new(),
+            report,
+            no_bypass,
+            waiting: AtomicUsize::new(0),
+            workers: AtomicUsize::new(0),
+        })
+    }
+
+    /// Starts the first workers.
+    pub(crate) fn start(self: &Arc<Self>) -> std::io::Result<()> {
+        (0..FEW).try_for_each(|_| self.add_worker())
+    }
+
+    fn add_worker(self: &Arc<Self>) -> std::io::Result<()> {
+        let number = self.workers.fetch_add(1, Ordering::Relaxed);
+        let mut worker = Worker::new(Arc::clone(self))?;
+        std::thread::Builder::new()
+            .name(format!("worker-{number}"))
+            .spawn(move || worker.run())?;
+        Ok(())
+    }
+
+    /// The next notification. When nobody is left to receive the one after it, because
+    /// all workers are held up, another worker starts.
+    fn receive(self: &Arc<Self>) -> std::io::Result<Notification> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let received = self.listener.receive();
+        let others = self.waiting.fetch_sub(1, Ordering::Relaxed) - 1;
+        if others == 0
+            && self.workers.load(Ordering::Relaxed) < MANY
+            && let Err(error) = self.add_worker()
+        {
+            tracing::debug!("cannot start another worker: {error}");
+        }
+        received
+    }
+}
+
+/// One thread that serves notifications.
+struct Worker {
+    shared: Arc<Shared>,
+    mount_watch: MountWatch,
+    arguments: Arguments,
+    request: Vec<u8>,
+    reply: Vec<u8>,
+}
+
+impl Worker {
+    fn new(shared: Arc<Shared>) -> std::io::Result<Self> {
+        Ok(Worker {
+            shared,
+            mount_watch: MountWatch::new()?,
+            arguments: Arguments::new(),
+            request: Vec::new(),
+            reply: Vec::new(),
+        })
+    }
+
+    fn run(&mut self) {
+        loop {
+            match self.shared.receive() {
+                Ok(notification) => self.serve(notification),
+                Err(error) => {
+                    tracing::debug!("a worker ends: {error}");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn serve(&mut self, mut notification: Notification) {
+        let started = Instant::now();
+        match self.forward(&mut notification, started) {
+            Ok(forwarded) => self.finish(notification, forwarded),
+            Err(stop) => self.stop(notification, &stop, started),
+        }
+    }
+
+    /// The whole way of a call, a step a line.
+    fn forward(
+        &mut self,
+        notification: &mut Notification,
+        started: Instant,
+    ) -> Result<Forwarded, Stop> {
+        let tid = notification.tid();
+        let call = self.decode(notification)?;
+        let thread = self.identify(tid)?;
+        let identity = may_bypass(&thread, &call)?;
+        self.arguments.read(tid, &call)?;
+        let mounts = self.shared.mounts.current();
+        let lookup = Lookup {
+            tid,
+            identity,
+            mutates: !call.operation.is_lookup(),
+        };
+        let (at, to) = locate(&mounts, lookup, &call, &self.arguments)?;
+        decide(
+            thread.process(),
+            tid,
+            &call,
+            &self.arguments,
+            &at,
+            to.as_ref(),
+        )?;
+        let connection = at
+            .mount
+            .door
+            .connection(at.mount.id, &at.mount.mountpoint)?;
+        let caller = connection.caller(identity)?;
+        let place = to.as_ref().map(|to| to.place);
+        let request = Request {
+            caller,
+            pid: thread.process().tgid(),
+            umask: thread.process().umask(),
+            call: request::build(&call, &self.arguments, at.place, place)
+                .ok_or(Reason::Arguments)?,
+        };
+        request.encode(&mut self.request);
+        let answer = self.prepare_answer(&call, &thread, &at, started)?;
+        // All that was read was the thread's own if it still waits now; and from here on
+        // the call may have an effect.
+        if !notification.is_valid() {
+            return Err(Reason::TargetGone.into());
+        }
+        notification.set_forwarded(true);
+        let pending = connection.post(&self.request).map_err(|_| {
+            notification.set_forwarded(false);
+            Reason::Channel
+        })?;
+        Ok(Forwarded {
+            connection,
+            pending,
+            answer,
+        })
+    }
+
+    fn decode(&self, notification: &Notification) -> Result<PathCall, Reason> {
+        match calls::decode(notification)? {
+            Trapped::Path(_) if self.shared.no_bypass => Err(Reason::NoBypass),
+            Trapped::Path(call) => Ok(call),
+            Trapped::Event(event) => {
+                self.shared.targets.observe(notification.tid(), event);
+                Err(Reason::Event)
+            }
+        }
+    }
+
+    /// Who calls: remembered, if the thread of that id is still the same one. The same
+    /// system call asks for news of the mount table.
+    fn identify(&self, tid: u32) -> Result<Arc<Thread>, Reason> {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let thread = self.shared.targets.thread(tid)?;
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        let mount_watch = PollFd::new(&self.mount_watch, PollFlags::PRI);
+        let (mounts_changed, is_dead) = if let Some(pidfd) = thread.pidfd() {
+            let mut fds = [mount_watch, PollFd::new(&pidfd, PollFlags::IN)];
+            poll(&mut fds, Some(&now)).map_err(|_| Reason::TargetGone)?;
+            (!fds[0].revents().is_empty(), !fds[1].revents().is_empty())
+        } else {
+            let mut fds = [mount_watch];
+            poll(&mut fds, Some(&now)).map_err(|_| Reason::TargetGone)?;
+            (!fds[0].revents().is_empty(), false)
+        };
+        if mounts_changed {
+            self.shared.mounts.refresh();
+        }
+        if is_dead {
+            self.shared.targets.meet_again(tid)
+        } else {
+            Ok(thread)
+        }
+    }
+
+    fn prepare_answer(
+        &self,
+        call: &PathCall,
+        thread: &Thread,
+        at: &Located<'_>,
+        started: Instant,
+    ) -> Result<Answer, Reason> {
+        let has_result = matches!(
+            call.detail,
+            Detail::Stat { .. }
+                | Detail::Statx { .. }
+                | Detail::Buffer { .. }
+                | Detail::NamedBuffer { .. }
+        );
+        let memory = has_result
+            .then(|| thread.process().memory())
+            .transpose()
+            .map_err(|_| Reason::Memory)?;
+        Ok(Answer {
+            started,
+            report: Arc::clone(&self.shared.report),
+            detail: call.detail,
+            memory,
+            facts: MountFacts {
+                device: at.device,
+                mount_id: at.mount.id,
+                statfs_flags: at.mount.statfs_flags,
+            },
+        })
+    }
+
+    fn finish(&mut self, notification: Notification, forwarded: Forwarded) {
+        let Forwarded {
+            connection,
+            pending,
+            answer,
+        } = forwarded;
+        if connection.client().wait(&pending, BRIEF) {
+            answer.collect(connection.client(), notification, pending, &mut self.reply);
+        } else {
+            connection.hand_over(SlowCall {
+                notification,
+                pending,
+                answer,
+            });
+        }
+    }
+
+    fn stop(&self, notification: Notification, stop: &Stop, started: Instant) {
+        let number = notification.number();
+        match *stop {
+            Stop::Continue(reason) => {
+                self.shared
+                    .report
+                    .record(number, Outcome::Continued(reason), started);
+                notification.proceed();
+            }
+            Stop::Refuse(errno) => {
+                self.shared.report.record(number, Outcome::Refused, started);
+                notification.fail(errno);
+            }
+        }
+    }
+}
+
+/// Whether calls of this thread may be bypassed at all.
+fn may_bypass<'t>(thread: &'t Thread, call: &PathCall) -> Result<&'t Identity, Reason> {
+    let process = thread.process();
+    if process.standing() == Standing::Confined {
+        return Err(Reason::Confined);
+    }
+    if process.policy().fixed(call.operation) == Some(Decision::Kernel) {
+        return Err(Reason::Policy);
+    }
+    thread
+        .identity()
+        .map(Arc::as_ref)
+        .ok_or(Reason::CallerRefused)
+}
+
+/// Where the paths lead; both into one file system.
+fn locate<'a>(
+    mounts: &Snapshot,
+    lookup: Lookup<'_>,
+    call: &PathCall,
+    arguments: &'a Arguments,
+) -> Result<(Located<'a>, Option<Located<'a>>), Reason> {
+    let at = mounts.locate(lookup, call.first, &arguments.first)?;
+    let to = call
+        .second
+        .map(|second| mounts.locate(lookup, second, &arguments.second))
+        .transpose()?;
+    // Two mounts of one file system are EXDEV to the kernel.
+    if to.as_ref().is_some_and(|to| to.mount.id != at.mount.id) {
+        return Err(Reason::TwoFileSystems);
+    }
+    Ok((at, to))
+}
+
+fn decide(
+    process: &Process,
+    tid: u32,
+    call: &PathCall,
+    arguments: &Arguments,
+    at: &Located<'_>,
+    to: Option<&Located<'_>>,
+) -> Result<(), Stop> {
+    let policy = process.policy();
+    let needs_path = policy.needs_path(call.operation);
+    let path = |arg, text: &[u8]| match needs_path {
+        true => full_path(tid, arg, text).map_err(|_| Reason::TargetGone),
+        false => Ok(Path::new("").to_owned()),
+    };
+    let judged = |located: &Located<'_>, path: &Path| {
+        policy.decide(&finesse_policy::Call {
+            operation: call.operation,
+            mount: &located.mount.mountpoint,
+            path,
+        })
+    };
+    let mut decision = judged(at, &path(call.first, &arguments.first)?);
+    if let (Some(to), Some(second)) = (to, call.second) {
+        decision = decision.stricter(judged(to, &path(second, &arguments.second)?));
+    }
+    match decision {
+        Decision::Bypass => Ok(()),
+        Decision::Kernel => Err(Reason::Policy.into()),
+        Decision::Refuse(errno) => Err(Stop::Refuse(errno)),
+    }
+}
