@@ -77,7 +77,7 @@ impl Reception {
             bases: peer.bases(&self.mount),
         });
         let _servers = Servers::start(Arc::clone(&served))?;
-        welcome(socket, &memory)?;
+        welcome(socket, self.mount.device, &memory)?;
         drop(memory);
         socket.set_read_timeout(None)?;
         loop {
@@ -149,10 +149,11 @@ pub(super) fn say(mut socket: &UnixStream, message: &FromRuntime) -> io::Result<
     socket.write(&message.encode()).map(drop)
 }
 
-fn welcome(socket: &UnixStream, memory: &OwnedFd) -> io::Result<()> {
+fn welcome(socket: &UnixStream, device: (u32, u32), memory: &OwnedFd) -> io::Result<()> {
     let message = FromRuntime::Welcome {
         version: PROTOCOL_VERSION,
         features: 0,
+        device,
     }
     .encode();
     sendmsg::<()>(

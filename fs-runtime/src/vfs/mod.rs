@@ -8,15 +8,23 @@
 //! held while the kernel is notified. A node in hand ([`node`]) is forgotten when the
 //! request is over, a cached one when the cache drops it.
 
+mod attributes;
+mod create;
+mod learned;
+mod look;
 mod mount;
 mod name_cache;
 mod node;
 mod path;
 mod permission;
 mod remove;
+mod rename;
 mod stop;
 mod subject;
 mod walk;
+mod xattr;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;
@@ -32,6 +40,7 @@ use crate::kernel_view::KernelView;
 pub(crate) use mount::{MountFacts, Negotiated};
 pub(crate) use name_cache::NameCache;
 
+use learned::Learned;
 use stop::{Outcome, Stop};
 use subject::Subject;
 use walk::Walk;
@@ -62,6 +71,7 @@ pub(crate) struct Vfs {
     view: Arc<KernelView>,
     coherence: Arc<Coherence>,
     names: Arc<NameCache>,
+    learned: Learned,
     mount: MountFacts,
 }
 
@@ -96,6 +106,7 @@ impl Vfs {
             view,
             coherence,
             names: Arc::new(NameCache::new()),
+            learned: Learned::default(),
             mount,
         }
     }
@@ -134,23 +145,95 @@ impl Vfs {
         bases: Bases,
     ) -> Outcome<Answer> {
         self.may_use_mount(credentials)?;
+        if self.has_acls() {
+            return Err(NotMine::Restricted.into());
+        }
         let serving = Serving {
             vfs: self,
             who: Subject::new(credentials, request.pid, request.umask),
             bases,
             now: Instant::now(),
         };
-        serving.route(&request.call)
+        match serving.route(&request.call, credentials) {
+            // As retry_estale: once more, without anything remembered.
+            Err(Stop::Errno(libc::ESTALE)) => {
+                self.names.clear();
+                serving.route(&request.call, credentials)
+            }
+            answer => answer,
+        }
     }
 }
 
 impl Serving<'_> {
     /// The table of operations.
-    fn route(&self, call: &Call<'_>) -> Outcome<Answer> {
-        match call {
-            Call::Unlink { at } => self.unlink(at),
-            Call::Rmdir { at } => self.rmdir(at),
-            _ => Err(NotMine::Unsupported.into()),
+    fn route(&self, call: &Call<'_>, credentials: &Credentials) -> Outcome<Answer> {
+        match *call {
+            Call::Unlink { ref at } => self.unlink(at),
+            Call::Rmdir { ref at } => self.rmdir(at),
+            Call::Mkdir { ref at, mode } => self.mkdir(at, mode),
+            Call::Rename {
+                ref from,
+                ref to,
+                flags,
+            } => self.rename(from, to, flags),
+            Call::Link {
+                ref from,
+                ref to,
+                follow,
+            } => self.link(from, to, follow),
+            Call::Symlink { target, ref at } => self.symlink(target, at),
+            Call::Mknod { ref at, mode, rdev } => self.mknod(at, mode, rdev),
+            Call::Chmod {
+                ref at,
+                mode,
+                follow,
+            } => self.chmod(at, mode, follow),
+            Call::Chown {
+                ref at,
+                uid,
+                gid,
+                follow,
+            } => self.chown(at, uid, gid, follow),
+            Call::Truncate { ref at, size } => self.truncate(at, size),
+            Call::Utimens {
+                ref at,
+                atime,
+                mtime,
+                follow,
+            } => self.utimens(at, atime, mtime, follow),
+            Call::Setxattr {
+                ref at,
+                name,
+                value,
+                flags,
+                follow,
+            } => self.setxattr(at, name, value, flags, follow),
+            Call::Removexattr {
+                ref at,
+                name,
+                follow,
+            } => self.removexattr(at, name, follow),
+            Call::Stat { ref at, follow } => self.stat(at, follow),
+            Call::Access {
+                ref at,
+                mode,
+                effective,
+                follow,
+            } => self.access(at, mode, effective, follow, credentials),
+            Call::Readlink { ref at } => self.readlink(at),
+            Call::Getxattr {
+                ref at,
+                name,
+                size,
+                follow,
+            } => self.getxattr(at, name, size, follow),
+            Call::Listxattr {
+                ref at,
+                size,
+                follow,
+            } => self.listxattr(at, size, follow),
+            Call::Statfs { ref at } => self.statfs(at),
         }
     }
 
@@ -161,6 +244,15 @@ impl Serving<'_> {
     }
 
     fn walk(&self, at: &Place<'_>) -> Outcome<Walk<'_, '_>> {
+        without_nul(at.path)?;
         Walk::from(self.vfs, &self.who, at.base.0, self.bases, self.now)
     }
+}
+
+/// No string of a system call holds a NUL.
+fn without_nul(string: &[u8]) -> Outcome<()> {
+    if string.contains(&0) {
+        return Err(NotMine::Malformed.into());
+    }
+    Ok(())
 }

@@ -18,6 +18,8 @@ pub(crate) struct MountFacts {
     pub(crate) default_permissions: bool,
     /// Whether the mount is read-only (`ro`).
     pub(crate) read_only: bool,
+    /// Device number of the mount, major and minor (`st_dev`).
+    pub(crate) device: (u32, u32),
     /// What FUSE_INIT settled.
     pub(crate) negotiated: Arc<Negotiated>,
 }

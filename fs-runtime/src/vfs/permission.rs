@@ -19,7 +19,7 @@ pub(super) const MAY_EXEC: u32 = 1;
 
 /// How old the owner and mode of a directory may be when the sticky bit is judged on a
 /// mount without `default_permissions`. The kernel takes what it last saw, however old.
-const STICKY_AGE: Duration = Duration::from_secs(1);
+pub(super) const STICKY_AGE: Duration = Duration::from_secs(1);
 
 impl Vfs {
     /// `fuse_allow_current_process`, and the owner-and-root check of the fuser crate.
