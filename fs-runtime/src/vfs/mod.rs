@@ -24,7 +24,7 @@ mod subject;
 mod walk;
 mod xattr;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::fmt;
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -20,6 +21,9 @@ pub(crate) struct Inode {
     pub(crate) xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
+/// Something to do in each call.
+pub(crate) type Hook = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// The file system.
 pub(crate) struct Mock {
     pub(crate) nodes: Mutex<HashMap<u64, Inode>>,
@@ -31,6 +35,8 @@ pub(crate) struct Mock {
     pub(crate) entry_ttl: Mutex<Duration>,
     pub(crate) attr_ttl: Mutex<Duration>,
     pub(crate) changes: Mutex<Vec<SetAttr>>,
+    /// Runs in each call, with its name.
+    pub(crate) on_call: Mutex<Option<Hook>>,
     next: AtomicU64,
 }
 
@@ -65,6 +71,7 @@ impl Mock {
             entry_ttl: Mutex::new(Duration::from_secs(60)),
             attr_ttl: Mutex::new(Duration::from_secs(60)),
             changes: Mutex::default(),
+            on_call: Mutex::new(None),
             next: AtomicU64::new(2),
         };
         mock.put(1, FileType::Directory, 0o755);
@@ -142,6 +149,10 @@ impl Mock {
 
     fn called(&self, call: &'static str) -> Result<(), Errno> {
         self.calls.lock().push(call.into());
+        let hook = self.on_call.lock().clone();
+        if let Some(hook) = hook {
+            hook(call);
+        }
         match self.forced.lock().get(call) {
             Some(errno) => Err(*errno),
             None => Ok(()),

@@ -41,7 +41,7 @@ pub(crate) enum Got {
 
 /// Notifications sent to the kernel.
 #[derive(Clone, Default)]
-pub(crate) struct Sent(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Sent(pub(crate) Arc<Mutex<Vec<String>>>);
 
 impl Sink for Sent {
     fn inval_entry(&self, parent: INodeNo, name: &OsStr) -> io::Result<()> {
