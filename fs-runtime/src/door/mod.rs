@@ -46,13 +46,7 @@ pub(crate) fn start(
     coherence: Arc<Coherence>,
     mount: MountFacts,
 ) -> io::Result<DoorHandle> {
-    let vfs = Arc::new(Vfs::new(
-        backend,
-        gate,
-        view,
-        coherence,
-        mount.clone(),
-    ));
+    let vfs = Arc::new(Vfs::new(backend, gate, view, coherence, mount.clone()));
     let listener = Listener::start(Arc::clone(&vfs), mount)?;
     Ok(DoorHandle { vfs, listener })
 }

@@ -278,7 +278,7 @@ impl Backend for Mock {
         self.called("symlink")?;
         let entry = self.add(parent.0, name, 0o777, FileType::Symlink);
         self.edit(entry.attr.ino.0, |node| {
-            node.link = target.as_bytes().into()
+            node.link = target.as_bytes().into();
         });
         Ok(entry)
     }
