@@ -12,7 +12,7 @@ use std::sync::Arc;
 use parking_lot::{Mutex, RwLock};
 
 pub(crate) use resolve::{Located, Lookup, full_path};
-pub(crate) use snapshot::{Mount, Snapshot};
+pub(crate) use snapshot::Snapshot;
 
 /// The mount table of the supervisor's namespace.
 #[derive(Debug, Default)]

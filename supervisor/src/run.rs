@@ -1,5 +1,7 @@
 //! From the command line to a running program.
 
+use std::io::IsTerminal;
+
 use anyhow::Context;
 use finesse_policy::Policy;
 use tracing_subscriber::filter::LevelFilter;
@@ -40,6 +42,7 @@ fn start_logging(verbose: u8) {
     };
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_max_level(level)
         .without_time()
         .with_target(false)

@@ -61,7 +61,7 @@ fn prepare(setup: Setup) -> io::Result<()> {
         tracing::debug!("traps cost more on this kernel (no SYNC_WAKE_UP): {error}");
     }
     let for_workers = Arc::clone(&listener);
-    let workers = fork::child(move || match work(setup, for_workers, &program) {
+    let workers = fork::child(move || match work(setup, &for_workers, &program) {
         Ok(()) => 0,
         Err(error) => {
             tracing::error!("the supervisor's workers cannot start: {error}");
@@ -108,14 +108,14 @@ fn own(fd: RawFd) -> OwnedFd {
 }
 
 /// The workers' process.
-fn work(setup: Setup, listener: Arc<Listener>, program: &OwnedFd) -> io::Result<()> {
+fn work(setup: Setup, listener: &Arc<Listener>, program: &OwnedFd) -> io::Result<()> {
     raise_descriptor_limit();
     let report = Arc::new(Report::new(
         setup.print_report || setup.report_json.is_some(),
     ));
     let targets = Targets::new(Arc::new(setup.policy))?;
     let shared = Shared::new(
-        Arc::clone(&listener),
+        Arc::clone(listener),
         targets,
         Arc::clone(&report),
         setup.no_bypass,
@@ -124,7 +124,7 @@ fn work(setup: Setup, listener: Arc<Listener>, program: &OwnedFd) -> io::Result<
     send(setup.socket.as_raw_fd(), &[READY], MsgFlags::MSG_NOSIGNAL)?;
     drop(setup.socket);
 
-    wait_for(program.as_fd(), PollFlags::IN, Some(&listener))?;
+    wait_for(program.as_fd(), PollFlags::IN, Some(listener))?;
     if setup.print_report {
         eprint!("{}", report.to_table());
     }

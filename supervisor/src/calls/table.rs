@@ -162,7 +162,8 @@ fn happened(event: Event) -> Option<Trapped> {
 
 /// The low half of a register: what a C `int` or `unsigned` argument is.
 fn low(register: u64) -> u32 {
-    (register & u64::from(u32::MAX)) as u32
+    let [a, b, c, d, ..] = register.to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
 }
 
 fn low_signed(register: u64) -> i32 {

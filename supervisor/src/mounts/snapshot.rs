@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use procfs::process::MountInfo;
@@ -37,8 +37,11 @@ pub(crate) struct Snapshot {
     pub(super) mounts: Vec<Arc<Mount>>,
     /// Directories above mountpoints by (mount id, inode): the mounts below each, and how
     /// many of the mountpoint's components lead to the directory.
-    pub(super) above: HashMap<(u64, u64), Vec<(Arc<Mount>, usize)>>,
+    pub(super) above: HashMap<DirectoryId, Vec<(Arc<Mount>, usize)>>,
 }
+
+/// Mount id and inode number of a directory.
+type DirectoryId = (u64, u64);
 
 impl Snapshot {
     /// Reads the mount table; file systems known from `old` stay connected.
@@ -68,14 +71,6 @@ impl Snapshot {
     /// The mount with this id.
     pub(crate) fn by_id(&self, id: u64) -> Option<&Arc<Mount>> {
         self.mounts.iter().find(|mount| mount.id == id)
-    }
-
-    /// The mount at this mountpoint that is mounted last.
-    pub(crate) fn at(&self, mountpoint: &Path) -> Option<&Arc<Mount>> {
-        self.mounts
-            .iter()
-            .rev()
-            .find(|mount| mount.mountpoint == mountpoint)
     }
 
     fn note_directories_above(&mut self, mount: &Arc<Mount>) {
@@ -177,6 +172,7 @@ fn unescape(text: &[u8]) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     #[test]
     fn escapes_are_undone() {

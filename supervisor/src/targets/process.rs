@@ -1,6 +1,8 @@
 //! One process: where it lives, what it runs.
 
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -58,6 +60,14 @@ impl Home {
     }
 }
 
+/// The executable, as it is called now; a deleted one keeps its last name.
+fn program(tgid: u32) -> PathBuf {
+    let link = std::fs::read_link(format!("/proc/{tgid}/exe")).unwrap_or_default();
+    let bytes = link.as_os_str().as_bytes();
+    let name = bytes.strip_suffix(b" (deleted)").unwrap_or(bytes);
+    PathBuf::from(OsStr::from_bytes(name))
+}
+
 impl Process {
     /// Looks at a process; none when it is gone. `inherited` is its parent's standing.
     pub(super) fn meet(
@@ -69,7 +79,7 @@ impl Process {
     ) -> Option<Process> {
         let pidfd = open_pidfd(tgid).ok()?;
         let at_home = Home::of(&tgid.to_string()).is_ok_and(|theirs| theirs == *home);
-        let program = std::fs::read_link(format!("/proc/{tgid}/exe")).unwrap_or_default();
+        let program = program(tgid);
         Some(Process {
             tgid,
             pidfd,

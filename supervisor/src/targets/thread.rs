@@ -72,13 +72,11 @@ fn credentials_of(pid: u32) -> Option<Credentials> {
 }
 
 fn credentials(status: &Status) -> Option<Credentials> {
-    let mut groups = status.groups.iter().map(|gid| (*gid).try_into());
-    let groups: Vec<u32> = groups.by_ref().collect::<Result<_, _>>().ok()?;
-    (groups.len() <= MAX_GROUPS).then(|| Credentials {
+    (status.groups.len() <= MAX_GROUPS).then(|| Credentials {
         uids: [status.ruid, status.euid, status.suid, status.fuid],
         gids: [status.rgid, status.egid, status.sgid, status.fgid],
         capabilities: status.capeff,
-        groups,
+        groups: status.groups.clone(),
     })
 }
 
