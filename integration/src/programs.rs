@@ -13,7 +13,7 @@ pub const BUILD_DRIVER: &str = "RUSTFLAGS='-C target-feature=+crt-static' cargo 
      --target x86_64-unknown-linux-gnu --target-dir target/driver";
 
 /// A program is missing or is not what it has to be.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, Error)]
 pub enum ProgramError {
     /// Nothing of that name where it is looked for.
     #[error("{name} was not found beside this program ({dir}) nor in PATH; build it with: cargo build --release -p {package}", dir = .dir.display())]
@@ -28,9 +28,12 @@ pub enum ProgramError {
     /// No static driver.
     #[error("no static finesse-driver beside this program nor below {target}; build it with:\n  {BUILD_DRIVER}", target = .0.display())]
     NoStaticDriver(PathBuf),
+    /// No busybox that nothing can be preloaded into.
+    #[error("no static busybox in PATH; on Debian it is the package busybox-static")]
+    NoStaticBusybox,
     /// The program's own path is unknown.
-    #[error("cannot tell where this program lies")]
-    Unplaced(#[source] io::Error),
+    #[error("cannot tell where this program lies: {0}")]
+    Unplaced(io::ErrorKind),
 }
 
 /// `finesse-mount`: the file systems with both doors.
@@ -58,9 +61,14 @@ pub fn run() -> Result<PathBuf, ProgramError> {
 }
 
 /// A statically linked busybox in PATH.
-#[must_use]
-pub fn static_busybox() -> Option<PathBuf> {
-    in_path("busybox").find(|path| is_static(path).unwrap_or(false))
+///
+/// # Errors
+/// There is none.
+pub fn static_busybox() -> Result<PathBuf, ProgramError> {
+    let mut candidates = in_path("busybox");
+    candidates
+        .find(|path| is_static(path).unwrap_or(false))
+        .ok_or(ProgramError::NoStaticBusybox)
 }
 
 /// The static driver: `FINESSE_DRIVER`, or beside this program, or below the target directory where
@@ -127,7 +135,7 @@ fn find(name: &'static str, package: &'static str) -> Result<PathBuf, ProgramErr
 
 /// The directory of the running program; for a test, the one that cargo puts programs into.
 fn own_dir() -> Result<PathBuf, ProgramError> {
-    let program = env::current_exe().map_err(ProgramError::Unplaced)?;
+    let program = env::current_exe().map_err(|error| ProgramError::Unplaced(error.kind()))?;
     let dir = program.parent().unwrap_or(Path::new("/"));
     let dir = if dir.ends_with("deps") {
         dir.parent().unwrap_or(dir)

@@ -7,13 +7,14 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use super::backing::{Backing, temp_dir, tmpfs_dir};
 use super::column::{Column, Served};
 use super::interrupt::Interrupt;
 use super::process;
+use super::rehearsal::{self, Calls};
 use super::workload::{Action, Policy, Trust, Workload};
 use crate::mount::{FileSystem, MountRequest, Mounted};
 use crate::placement::Pinned;
@@ -23,7 +24,7 @@ use crate::programs::{self, ProgramError};
 /// runs only when its names have timed out.
 const BRIEF: Duration = Duration::from_millis(100);
 /// A policy that bypasses look-ups as well.
-const LOOKUPS_POLICY: &str = "[defaults]\nlookups = \"bypass\"\n";
+const LOOKUPS_POLICY: &str = "version = 1\n[defaults]\nlookups = \"bypass\"\n";
 
 /// What one row asks of every column.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +48,7 @@ pub struct Bench<'a> {
     mount: Result<PathBuf, ProgramError>,
     mount_plain: Result<PathBuf, ProgramError>,
     run: Result<PathBuf, ProgramError>,
-    busybox: Option<PathBuf>,
+    busybox: Result<PathBuf, ProgramError>,
     /// On a tmpfs: mountpoints, the native counterpart of the memory file system, work off the mount.
     scratch: TempDir,
     policy: PathBuf,
@@ -100,6 +101,7 @@ impl<'a> Bench<'a> {
     /// A program is missing or fails, or the user interrupts. Nothing is left mounted.
     pub fn measure(&self, job: &Job, column: &Column) -> Result<f64> {
         self.interrupt.check()?;
+        self.require(job, column)?;
         let served = match (column, job.served) {
             (Column::Native, _) | (_, Served::Passthrough) => Some(self.source(job.served)?),
             (_, Served::Memory) => None,
@@ -112,6 +114,35 @@ impl<'a> Bench<'a> {
         drop(served);
         self.settle(job.served)?;
         figure
+    }
+
+    /// Runs a little of `job` once, untimed, to see how much of it is bypassed.
+    ///
+    /// # Errors
+    /// As [`Self::measure`], or finesse-run writes no report.
+    pub fn rehearse(&self, job: &Job) -> Result<Calls> {
+        let ops = rehearsal::operations(job.ops, job.threads);
+        self.measure(&Job { ops, ..*job }, &Column::Rehearsal)?;
+        let report = self.calls_file();
+        let text = fs::read_to_string(&report).context("finesse-run wrote no report")?;
+        fs::remove_file(&report).context("cannot remove finesse-run's report")?;
+        Calls::parse(&text)
+    }
+
+    fn calls_file(&self) -> PathBuf {
+        self.scratch.path().join("calls.json")
+    }
+
+    /// Says what is missing before anything is prepared in vain.
+    fn require(&self, job: &Job, column: &Column) -> Result<()> {
+        let needed: &[&Result<PathBuf, ProgramError>] = match column {
+            Column::Native => &[],
+            Column::Fuse(_) => &[&self.mount_plain],
+            Column::Bypass(_) | Column::Rehearsal => &[&self.mount, &self.run],
+        };
+        let busybox = (!job.workload.threaded()).then_some(&self.busybox);
+        let mut needed = needed.iter().copied().chain(busybox);
+        needed.try_for_each(|program| available(program).map(|_| ()))
     }
 
     fn mount_and_run(&self, job: &Job, column: &Column, source: Option<&Path>) -> Result<f64> {
@@ -156,7 +187,7 @@ impl<'a> Bench<'a> {
         let program = match column {
             Column::Native => return Ok(None),
             Column::Fuse(_) => available(&self.mount_plain)?,
-            Column::Bypass(_) => available(&self.mount)?,
+            Column::Bypass(_) | Column::Rehearsal => available(&self.mount)?,
         };
         let file_system = source.map_or(FileSystem::Memory, FileSystem::Passthrough);
         let mut request = MountRequest::new(program, file_system);
@@ -247,10 +278,13 @@ impl<'a> Bench<'a> {
 
     /// `program`, under finesse-run in the bypass column.
     fn watched(&self, program: &Path, job: &Job, column: &Column) -> Result<Command> {
-        if !matches!(column, Column::Bypass(_)) {
+        if matches!(column, Column::Native | Column::Fuse(_)) {
             return Ok(Command::new(program));
         }
         let mut command = Command::new(available(&self.run)?);
+        if *column == Column::Rehearsal {
+            command.arg("--report-json").arg(self.calls_file());
+        }
         if job.workload.policy == Policy::Lookups {
             command.arg("--policy").arg(&self.policy);
         }
@@ -259,9 +293,7 @@ impl<'a> Bench<'a> {
     }
 
     fn busybox(&self) -> Result<&Path> {
-        self.busybox
-            .as_deref()
-            .context("no static busybox in PATH; on Debian it is the package busybox-static")
+        available(&self.busybox)
     }
 
     /// The archive that `untar` unpacks, made at its first use.
@@ -285,10 +317,7 @@ impl<'a> Bench<'a> {
 }
 
 fn available(program: &Result<PathBuf, ProgramError>) -> Result<&Path> {
-    match program {
-        Ok(path) => Ok(path),
-        Err(error) => bail!("{error}"),
-    }
+    Ok(program.as_deref().map_err(Clone::clone)?)
 }
 
 fn driver_arguments(command: &mut Command, what: &str, workload: &str, job: &Job, dir: &Path) {
@@ -303,5 +332,17 @@ fn ttl(job: &Job) -> Option<Duration> {
         (Trust::Never, _) => Some(Duration::ZERO),
         (Trust::Cold, Served::Memory) => Some(BRIEF),
         (Trust::Cold, Served::Passthrough) | (Trust::Warm, _) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_policy_for_lookups_bypasses_every_operation() {
+        let policy = finesse_policy::Policy::parse(LOOKUPS_POLICY).unwrap();
+        let bypassed = policy.operations_maybe_not_kernel();
+        assert!(finesse_wire::Operation::all().all(|operation| bypassed.contains(operation)));
     }
 }

@@ -32,6 +32,8 @@ pub enum Column {
     Fuse(Placement),
     /// A mount with both doors, the driver under finesse-run.
     Bypass(Placement),
+    /// The latter with finesse-run's report: never timed.
+    Rehearsal,
 }
 
 impl Column {
@@ -42,6 +44,7 @@ impl Column {
             Self::Native => "native".to_owned(),
             Self::Fuse(placement) => format!("fuse ({placement})"),
             Self::Bypass(placement) => format!("bypass ({placement})"),
+            Self::Rehearsal => "rehearsal of the bypass".to_owned(),
         }
     }
 
@@ -49,7 +52,7 @@ impl Column {
     #[must_use]
     pub fn placement(&self) -> Placement {
         match self {
-            Self::Native => Placement::DEFAULT,
+            Self::Native | Self::Rehearsal => Placement::DEFAULT,
             Self::Fuse(placement) | Self::Bypass(placement) => *placement,
         }
     }

@@ -7,6 +7,7 @@ pub mod html;
 pub mod interrupt;
 pub mod options;
 pub mod process;
+pub mod rehearsal;
 pub mod report;
 pub mod schedule;
 pub mod stats;

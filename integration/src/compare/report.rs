@@ -47,6 +47,9 @@ pub struct Row {
     pub ops: usize,
     /// Whether look-ups were bypassed.
     pub lookups_bypassed: bool,
+    /// Share of the trapped calls that were bypassed in an untimed run; absent where none should be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bypassed_share: Option<f64>,
     /// What the project promises, in words, and whether it holds here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub goal: Option<Verdict>,
@@ -135,6 +138,7 @@ impl Row {
             fuse_best_placement: best.map(|best| best.1),
             ops: job.ops,
             lookups_bypassed: job.workload.policy == Policy::Lookups,
+            bypassed_share: None,
             goal: None,
             columns: Vec::new(),
         };

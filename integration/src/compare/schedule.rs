@@ -8,10 +8,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::bench::{Bench, Job};
 use super::column::{self, Column};
-use super::interrupt::Interrupted;
 use super::options::Options;
 use super::report::{Report, Row};
 use super::workload::Workload;
+use crate::programs::ProgramError;
 
 /// What is to be run.
 #[derive(Debug)]
@@ -61,12 +61,10 @@ impl Schedule {
         let progress = self.progress();
         let mut report = Report::default();
         for (job, columns) in &self.rows {
-            let Some(samples) = self.run_row(bench, job, columns, &progress, &mut report) else {
+            let Some(row) = self.run_row(bench, job, columns, &progress, &mut report) else {
                 break;
             };
-            report
-                .rows
-                .push(Row::new(job, bench.backing_of(job.served), &samples));
+            report.rows.push(row);
         }
         progress.finish_and_clear();
         report
@@ -80,26 +78,20 @@ impl Schedule {
         columns: &[Column],
         progress: &ProgressBar,
         report: &mut Report,
-    ) -> Option<Vec<(Column, Vec<f64>)>> {
+    ) -> Option<Row> {
+        let bypassed_share = rehearse(bench, job, report);
         let mut samples: Vec<_> = columns.iter().map(|column| (*column, Vec::new())).collect();
         let mut broken = vec![false; columns.len()];
         for repetition in 0..self.repetitions {
             for at in rotated(columns.len(), repetition) {
-                progress.set_message(format!(
-                    "{} {}, {}",
-                    job.served.name(),
-                    job.workload.name,
-                    columns[at].name()
-                ));
+                progress.set_message(what(job, &columns[at]));
                 progress.inc(1);
                 if broken[at] {
                     continue;
                 }
                 match bench.measure(job, &columns[at]) {
                     Ok(figure) => samples[at].1.push(figure),
-                    Err(error) if error.is::<Interrupted>() || bench.interrupt().asked() => {
-                        return None;
-                    }
+                    Err(_) if bench.interrupt().asked() => return None,
                     Err(error) => {
                         broken[at] = true;
                         samples[at].1.clear();
@@ -108,7 +100,9 @@ impl Schedule {
                 }
             }
         }
-        Some(samples)
+        let mut row = Row::new(job, bench.backing_of(job.served), &samples);
+        row.bypassed_share = bypassed_share;
+        Some(row)
     }
 
     /// A bar on standard error; indicatif shows none unless that is a terminal.
@@ -131,18 +125,41 @@ fn rotated(count: usize, turn: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |at| (at + turn) % count)
 }
 
-/// A missing program is missing in every row: then the warning names none, and is given once.
-fn explain(job: &Job, column: &Column, error: &anyhow::Error) -> String {
-    let text = format!("{error:#}");
-    if text.contains("was not found") || text.contains("busybox-static") {
-        return text;
+/// The share of the calls that the bypass column will bypass, with a warning if it is small.
+fn rehearse(bench: &Bench<'_>, job: &Job, report: &mut Report) -> Option<f64> {
+    if !job.workload.bypassed() {
+        return None;
     }
+    let calls = match bench.rehearse(job) {
+        Ok(calls) => calls,
+        Err(_) if bench.interrupt().asked() => return None,
+        Err(error) => {
+            report.warn(explain(job, &Column::Rehearsal, &error));
+            return None;
+        }
+    };
+    if let Err(error) = calls.check() {
+        report.warn(explain(job, &Column::Rehearsal, &error));
+    }
+    Some(calls.share())
+}
+
+fn what(job: &Job, column: &Column) -> String {
     format!(
-        "{} on {}, {}: {text}",
+        "{} on {}, {}",
         job.workload.name,
         job.served.name(),
         column.name()
     )
+}
+
+/// A missing program is missing in every row: then the warning names none, and is given once.
+fn explain(job: &Job, column: &Column, error: &anyhow::Error) -> String {
+    let text = format!("{error:#}");
+    if error.is::<ProgramError>() {
+        return text;
+    }
+    format!("{}: {text}", what(job, column))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{CellAlignment, ContentArrangement, Table};
+use comfy_table::{CellAlignment, ContentArrangement, Table, TableComponent};
 
 use super::report::{Report, Row};
 use super::stats::Summary;
@@ -57,6 +57,9 @@ pub(super) fn same_group(a: &Row, b: &Row) -> bool {
 fn table(rows: &[Row], on_terminal: bool) -> Table {
     let mut table = Table::new();
     table.load_preset(UTF8_HORIZONTAL_ONLY).set_header(HEADER);
+    // A line below the header and none between the rows.
+    table.remove_style(TableComponent::HorizontalLines);
+    table.remove_style(TableComponent::MiddleIntersections);
     if on_terminal {
         table.set_content_arrangement(ContentArrangement::Dynamic);
     }

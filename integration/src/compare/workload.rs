@@ -315,6 +315,12 @@ impl Workload {
         matches!(self.action, Action::Loop | Action::Remove | Action::Unpack)
     }
 
+    /// Whether the bypass column is expected to bypass. What merely must not be slower is not trapped.
+    #[must_use]
+    pub fn bypassed(&self) -> bool {
+        self.on_mount() && !matches!(self.goal, Goal::SlowerThanFuse(_))
+    }
+
     /// Whether it can run on several threads.
     #[must_use]
     pub fn threaded(&self) -> bool {

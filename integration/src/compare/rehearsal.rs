@@ -1,0 +1,118 @@
+//! Whether the bypass column bypasses at all: one untimed run with a report, before the timed ones.
+//!
+//! finesse-run lets a program run plainly where it cannot bypass. Without this look, such a row would
+//! compare FUSE with FUSE and say nothing.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+
+/// Operations of a rehearsal, a thread.
+const OPS: usize = 100;
+/// Smallest share of the trapped calls that a bypassed workload must have had answered.
+const ENOUGH: f64 = 0.9;
+
+/// What finesse-run's `--report-json` says.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Calls {
+    calls: Vec<Call>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Call {
+    syscall: String,
+    bypassed: u64,
+    continued: u64,
+    #[serde(default)]
+    reasons: BTreeMap<String, u64>,
+}
+
+/// How many operations a rehearsal of `ops` has.
+#[must_use]
+pub fn operations(ops: usize, threads: usize) -> usize {
+    ops.min(OPS * threads)
+}
+
+impl Calls {
+    /// Reads a report.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn parse(text: &str) -> Result<Self> {
+        serde_json::from_str(text).context("finesse-run's report is not understood")
+    }
+
+    /// The share of the trapped calls that were bypassed, from 0 to 1.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)] // Counts of a few hundred.
+    pub fn share(&self) -> f64 {
+        let sum = |count: fn(&Call) -> u64| self.calls.iter().map(count).sum::<u64>() as f64;
+        let (bypassed, continued) = (sum(|call| call.bypassed), sum(|call| call.continued));
+        if bypassed > 0.0 {
+            bypassed / (bypassed + continued)
+        } else {
+            0.0
+        }
+    }
+
+    /// Checks that the calls were bypassed.
+    ///
+    /// # Errors
+    /// They were not; with finesse-run's reasons.
+    pub fn check(&self) -> Result<()> {
+        let share = self.share();
+        ensure!(
+            share >= ENOUGH,
+            "only {:.0} % of the trapped calls were bypassed ({})",
+            share * 100.0,
+            self.reasons()
+        );
+        Ok(())
+    }
+
+    fn reasons(&self) -> String {
+        let reasons = self.calls.iter().flat_map(|call| {
+            let name = &call.syscall;
+            call.reasons
+                .iter()
+                .map(move |(reason, count)| format!("{name}: {reason} {count}×"))
+        });
+        let reasons: Vec<_> = reasons.collect();
+        if reasons.is_empty() {
+            "no call was trapped".to_owned()
+        } else {
+            reasons.join(", ")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn calls(bypassed: u64, continued: u64) -> Calls {
+        let text = format!(
+            r#"{{"calls":[{{"syscall":"unlink","bypassed":{bypassed},"continued":{continued},
+            "reasons":{{"no Finesse":{continued}}},"median_us":null,"p99_us":null}}]}}"#
+        );
+        Calls::parse(&text).unwrap()
+    }
+
+    #[test]
+    fn a_few_continued_calls_are_no_matter() {
+        assert!((calls(95, 5).share() - 0.95).abs() < 1e-9);
+        calls(95, 5).check().unwrap();
+    }
+
+    #[test]
+    fn a_row_that_bypasses_nothing_is_told_why() {
+        let error = calls(0, 100).check().unwrap_err().to_string();
+        assert!(
+            error.contains("0 %") && error.contains("unlink: no Finesse 100×"),
+            "{error}"
+        );
+        assert!(Calls::parse(r#"{"calls":[]}"#).unwrap().check().is_err());
+        assert!(Calls::parse("{}").is_err());
+    }
+}
