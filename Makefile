@@ -1,0 +1,59 @@
+# Everything from a clean checkout on a Debian machine; each target can be run again.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+# The targets share a target directory and system-wide mounts.
+.NOTPARALLEL:
+
+CARGO ?= cargo
+# Absolute, as cargo takes it: `make CARGO_TARGET_DIR=/fast/disk test` builds elsewhere.
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+export CARGO_TARGET_DIR := $(TARGET)
+RELEASE := $(TARGET)/release
+# Arguments of finesse-compare for `make bench`.
+BENCH ?=
+
+.PHONY: help setup build driver test lint check-loom demo bench clean
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: ## Install what this machine lacks (with sudo when not root)
+	@scripts/setup.sh
+
+build: setup driver ## Build the release programs into target/release
+	$(CARGO) build --release --locked -p finesse-supervisor -p finesse-mount -p finesse-doctor \
+	    -p finesse-mount-plain -p finesse-integration --bins
+
+# Static, so that nothing can be preloaded into it; finesse-compare looks for it here.
+driver: setup
+	RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --release --locked -p finesse-driver \
+	    --target x86_64-unknown-linux-gnu --target-dir $(TARGET)/driver
+
+test: lint ## Check format, lints and documentation, and run all tests
+	$(CARGO) build --locked --workspace
+	$(CARGO) test --locked --workspace
+	@$(MAKE) --no-print-directory check-loom
+
+lint: setup ## Check format, lints and documentation
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps
+
+# A filter that matches no test is a success to cargo, but not here.
+check-loom: setup ## Check the slots' hand-shake under all thread interleavings
+	@mkdir -p $(TARGET)/loom
+	RUSTFLAGS='--cfg loom' $(CARGO) test --locked --release -p finesse-channel \
+	    --target-dir $(TARGET)/loom loom 2>&1 | tee $(TARGET)/loom/log
+	@grep -Eq '^test result: ok\. [1-9]' $(TARGET)/loom/log \
+	    || { echo 'check-loom: no loom test ran' >&2; exit 1; }
+
+demo: build ## Show the bypass at work, in a directory that is removed afterwards
+	@scripts/demo.sh $(RELEASE)
+
+bench: build ## Compare native, FUSE and bypass (BENCH='--quick --html out.html' for options)
+	$(RELEASE)/finesse-compare $(BENCH)
+
+clean: ## Remove what was built
+	$(CARGO) clean
