@@ -26,7 +26,9 @@ pub(crate) enum Failure {
     Mountpoint(PathBuf, io::Error),
     #[error("source directory {0}: {1}")]
     Source(PathBuf, io::Error),
-    #[error("cannot open /dev/fuse: {0}; is the fuse module loaded (modprobe fuse)?")]
+    #[error(
+        "cannot open /dev/fuse: {0} (if it is missing, load the module: modprobe fuse; it is usually open to all, mode 0666)"
+    )]
     NoFuseDevice(io::Error),
     #[error(
         "fusermount3 was not found, and mounting without it needs root; install the package fuse3"

@@ -9,6 +9,7 @@ mod directories;
 mod files;
 mod listing;
 mod locks;
+mod mode;
 mod nodes;
 mod operations;
 mod owner;

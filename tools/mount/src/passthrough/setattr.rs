@@ -9,6 +9,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::attributes::{stat_fd, timespec};
+use super::mode::change_mode;
 use super::reach::proc_path;
 use super::{Answer, Tree};
 
@@ -68,15 +69,6 @@ fn truncate(file: &OwnedFd, size: u64) -> Answer<()> {
             nix::unistd::truncate(proc_path(file).as_str(), size)
                 .map_err(|errno| Errno::from_raw_os_error(errno as i32))
         }
-        done => done,
-    }
-}
-
-fn change_mode(file: &OwnedFd, mode: u32) -> Answer<()> {
-    let mode = Mode::from_raw_mode(mode);
-    match rustix::fs::fchmod(file, mode) {
-        // An O_PATH descriptor.
-        Err(Errno::BADF) => chmod(proc_path(file), mode),
         done => done,
     }
 }
