@@ -10,7 +10,7 @@ use thiserror::Error;
 use crate::doorbell::{Doorbell, GaveUp, Generation, Progress, Waiter};
 use crate::futex;
 use crate::mapping::{Mapping, OpenError, Word};
-use crate::spin;
+use crate::spin::{self, Watched};
 
 /// How long a caller watches its slot before it sleeps: a little longer than most file
 /// systems take.
@@ -40,6 +40,8 @@ struct Slots {
 pub struct Pending {
     slot: u32,
     generation: Generation,
+    /// The server slept and had to be woken.
+    rang: bool,
 }
 
 impl Pending {
@@ -93,6 +95,7 @@ impl Client {
             .map(|slot| Pending {
                 slot,
                 generation: Generation::FIRST,
+                rang: false,
             })
             .collect();
         Ok(Client {
@@ -114,17 +117,19 @@ impl Client {
         if request.len() > self.mapping.geometry().request_max as usize {
             return Err(PostError::TooLarge);
         }
-        let pending = self.free_slot(patience)?;
+        let mut pending = self.free_slot(patience)?;
         self.mapping.write_request(pending.slot, request);
         self.doorbell(pending.slot).post(pending.generation);
-        self.ring();
+        pending.rang = self.ring();
         Ok(pending)
     }
 
-    /// Waits for the reply: watches for some 50 µs, then sleeps, `timeout` at most.
-    /// True when there is something to take (a reply, or the end of the channel).
+    /// Waits for the reply: watches for some 50 µs if the server was awake when the
+    /// request came, else sleeps at once, as the server may need this very CPU; `timeout`
+    /// at most. True when there is something to take (a reply, or the end of the channel).
     pub fn wait(&self, pending: &Pending, timeout: Duration) -> bool {
-        if spin::until(WATCH, || self.is_over(pending)) {
+        let watch = if pending.rang { Duration::ZERO } else { WATCH };
+        if spin::until(watch, || self.is_over(pending)) == Watched::Done {
             return true;
         }
         let doorbell = self.doorbell(pending.slot);
@@ -217,15 +222,16 @@ impl Client {
             || self.is_closed()
     }
 
-    /// Wakes a server thread unless one is watching; see `Server::sleep` for the order.
-    fn ring(&self) {
-        if self.mapping.word(Word::Spinners).load(Ordering::SeqCst) == 0
-            && self.mapping.word(Word::Sleepers).load(Ordering::SeqCst) != 0
-        {
+    /// Wakes a server thread unless one is watching, and says so; see `Server::sleep` for the order.
+    fn ring(&self) -> bool {
+        let asleep = self.mapping.word(Word::Spinners).load(Ordering::SeqCst) == 0
+            && self.mapping.word(Word::Sleepers).load(Ordering::SeqCst) != 0;
+        if asleep {
             let bell = self.mapping.word(Word::Bell);
             bell.fetch_add(1, Ordering::SeqCst);
             futex::wake(bell, 1);
         }
+        asleep
     }
 
     fn free_slot(&self, patience: Duration) -> Result<Pending, PostError> {

@@ -10,7 +10,7 @@ use crate::doorbell::{Doorbell, Generation, Waiter};
 use crate::futex;
 use crate::geometry::Geometry;
 use crate::mapping::{Mapping, Word};
-use crate::spin::{self, Patience, Watch};
+use crate::spin::{self, Patience, Watch, Watched};
 
 /// The file system's end of one channel. Any number of threads may call
 /// [`Server::next`] and [`Server::reply`].
@@ -143,17 +143,26 @@ impl Server {
 
     /// Watches the doorbells for a while, unless another thread does.
     fn watch(&self) -> Option<Ticket> {
+        let budget = self.budget();
+        if budget.is_zero() {
+            return None;
+        }
         let _watch = Watch::begin()?;
         let spinners = self.mapping.word(Word::Spinners);
         // SeqCst: pairs with the client's load after it posted. Either it sees a spinner
         // here, or the scan below or in `sleep` sees its request.
         spinners.fetch_add(1, Ordering::SeqCst);
         let mut found = None;
-        spin::until(self.budget(), || {
+        let watched = spin::until(budget, || {
             found = self.scan();
             found.is_some() || self.closed.load(Ordering::Relaxed)
         });
         spinners.fetch_sub(1, Ordering::SeqCst);
+        if watched == Watched::Preempted
+            && let Ok(mut pace) = self.pace.try_lock()
+        {
+            pace.patience.pause();
+        }
         found
     }
 

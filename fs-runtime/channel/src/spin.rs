@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 /// Looks between two glances at the clock: about 2 µs.
 const LOOKS: u32 = 64;
-/// A yield that takes longer let somebody else run.
-const CONTENDED: Duration = Duration::from_micros(8);
+/// A longer time between two glances means that another thread had this CPU.
+const PREEMPTED: Duration = Duration::from_micros(25);
 
 static CPUS: LazyLock<usize> =
     LazyLock::new(|| std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get));
@@ -43,25 +43,45 @@ impl Drop for Watch {
     }
 }
 
-/// Looks until `done` says so, for `budget` at most. False when the time was up or
-/// another thread wanted the CPU.
-pub(crate) fn until(budget: Duration, mut done: impl FnMut() -> bool) -> bool {
-    if *CPUS < 2 {
-        return done();
-    }
+/// How watching ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Watched {
+    /// There was something to see.
+    Done,
+    /// The time was up.
+    TimeUp,
+    /// Another thread wanted the CPU: watching takes it from somebody.
+    Preempted,
+}
+
+/// Looks until `done` says so, for `budget` at most.
+///
+/// It never yields: a yield hands a whole time slice to whoever computes here, some
+/// milliseconds, while a sleeper that is woken gets the CPU at once.
+pub(crate) fn until(budget: Duration, mut done: impl FnMut() -> bool) -> Watched {
     let mut now = Instant::now();
-    let end = now + budget;
+    let end = now + if *CPUS < 2 { Duration::ZERO } else { budget };
     loop {
         for _ in 0..LOOKS {
             if done() {
-                return true;
+                return Watched::Done;
             }
             std::hint::spin_loop();
         }
-        std::thread::yield_now();
         let after = Instant::now();
-        if after >= end || after - now > CONTENDED {
-            return done();
+        if after - now > PREEMPTED {
+            return if done() {
+                Watched::Done
+            } else {
+                Watched::Preempted
+            };
+        }
+        if after >= end {
+            return if done() {
+                Watched::Done
+            } else {
+                Watched::TimeUp
+            };
         }
         now = after;
     }
@@ -71,24 +91,38 @@ pub(crate) fn until(budget: Duration, mut done: impl FnMut() -> bool) -> bool {
 #[derive(Debug)]
 pub(crate) struct Patience {
     budget: Duration,
+    /// Requests until watching is tried again after a preemption.
+    pause: u32,
 }
 
 impl Patience {
     const LEAST: Duration = Duration::from_micros(4);
     const MOST: Duration = Duration::from_micros(200);
+    const PAUSE: u32 = 200;
 
     pub(crate) fn new() -> Self {
         Patience {
             budget: Self::LEAST,
+            pause: 0,
         }
     }
 
     pub(crate) fn budget(&self) -> Duration {
-        self.budget
+        if self.pause > 0 {
+            Duration::ZERO
+        } else {
+            self.budget
+        }
+    }
+
+    /// The CPUs are wanted elsewhere.
+    pub(crate) fn pause(&mut self) {
+        self.pause = Self::PAUSE;
     }
 
     /// A request came `gap` after the last one was answered.
     pub(crate) fn learn(&mut self, gap: Duration) {
+        self.pause = self.pause.saturating_sub(1);
         let budget = if gap > Self::MOST {
             // Watching would not have caught it.
             self.budget / 2
@@ -117,8 +151,19 @@ mod tests {
 
     #[test]
     fn watching_ends() {
-        assert!(!until(Duration::from_micros(50), || false));
-        assert!(until(Duration::from_secs(60), || true));
+        assert_ne!(until(Duration::from_micros(50), || false), Watched::Done);
+        assert_eq!(until(Duration::from_secs(60), || true), Watched::Done);
+    }
+
+    #[test]
+    fn preemption_pauses_the_watch() {
+        let mut patience = Patience::new();
+        patience.pause();
+        assert_eq!(patience.budget(), Duration::ZERO);
+        for _ in 0..Patience::PAUSE {
+            patience.learn(Duration::from_micros(10));
+        }
+        assert!(!patience.budget().is_zero());
     }
 
     #[test]

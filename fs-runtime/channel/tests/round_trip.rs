@@ -74,7 +74,8 @@ fn slots_run_out_and_come_back() {
         client.abandon(pending.pop().unwrap()),
         Abandoned::NeverServed
     );
-    client.post(b"y", Duration::ZERO).unwrap();
+    let again = client.post(b"y", Duration::ZERO).unwrap();
+    assert_eq!(client.abandon(again), Abandoned::NeverServed);
     assert_eq!(
         client.post(&[0; 101], Duration::ZERO).unwrap_err(),
         PostError::TooLarge
