@@ -3,9 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use fuser::{FileHandle, TimeOrNow};
-use rustix::fs::{
-    AtFlags, Gid, Mode, Statx, Timestamps, Uid, chmod, chownat, ftruncate, utimensat,
-};
+use rustix::fs::{AtFlags, Gid, Statx, Timestamps, Uid, chownat, ftruncate, utimensat};
 use rustix::io::Errno;
 
 use super::attributes::{stat_fd, timespec};
