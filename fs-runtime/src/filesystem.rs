@@ -308,10 +308,7 @@ pub trait Filesystem: Send + Sync + 'static {
         offset: u64,
         reply: ReplyDirectory,
     ) {
-        unsupported!(
-            reply,
-            "readdir(ino: {ino:#x?}, fh: {fh}, offset: {offset})"
-        );
+        unsupported!(reply, "readdir(ino: {ino:#x?}, fh: {fh}, offset: {offset})");
     }
 
     /// Lists a directory with attributes; each entry counts as a look-up.
