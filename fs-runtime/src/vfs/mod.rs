@@ -21,10 +21,10 @@ mod remove;
 mod rename;
 mod stop;
 mod subject;
-mod walk;
-mod xattr;
 #[cfg(test)]
 pub(crate) mod tests;
+mod walk;
+mod xattr;
 
 use std::fmt;
 use std::sync::Arc;
