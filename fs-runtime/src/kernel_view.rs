@@ -26,8 +26,8 @@ use parking_lot::Mutex;
 use clock::Clock;
 pub(crate) use names::Given;
 use names::Names;
-use nodes::Nodes;
 pub(crate) use nodes::AttrGiven;
+use nodes::Nodes;
 
 const SHARDS: usize = 64;
 

@@ -158,8 +158,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         if let Some(link) = self.doors.link_node(ino) {
             return link.readlink(reply);
         }
-        self.fs
-            .readlink(&req.into(), ino, ReplyData::kernel(reply));
+        self.fs.readlink(&req.into(), ino, ReplyData::kernel(reply));
     }
 
     fn mknod(
@@ -195,8 +194,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         }
         let note = EntryNote::change(&self.doors, parent, name, None);
         let reply = ReplyEntry::kernel(reply, note);
-        self.fs
-            .mkdir(&req.into(), parent, name, mode, umask, reply);
+        self.fs.mkdir(&req.into(), parent, name, mode, umask, reply);
     }
 
     fn unlink(
@@ -213,13 +211,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         self.fs.unlink(&req.into(), parent, name, reply);
     }
 
-    fn rmdir(
-        &self,
-        req: &fuser::Request,
-        parent: INodeNo,
-        name: &OsStr,
-        reply: fuser::ReplyEmpty,
-    ) {
+    fn rmdir(&self, req: &fuser::Request, parent: INodeNo, name: &OsStr, reply: fuser::ReplyEmpty) {
         if self.reserved(parent, name) {
             return reply.error(Errno::ENOTDIR);
         }

@@ -19,8 +19,7 @@ const SWITCH: &str = "FINESSE_DOOR";
 
 /// With these the kernel door alone serves the mount: the kernel keeps sizes and times
 /// of written files to itself, or leaves the umask to the file system.
-const KERNEL_ALONE: InitFlags =
-    InitFlags::FUSE_WRITEBACK_CACHE.union(InitFlags::FUSE_DONT_MASK);
+const KERNEL_ALONE: InitFlags = InitFlags::FUSE_WRITEBACK_CACHE.union(InitFlags::FUSE_DONT_MASK);
 
 /// From init, which may go on to open a door, to destroy, which closes it.
 pub(crate) struct Bypass<FS> {

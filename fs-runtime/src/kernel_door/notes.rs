@@ -311,10 +311,7 @@ impl Settle {
                 touched: [from, _],
                 keys: [from_key, to_key],
                 exchange,
-            } => from
-                .doors
-                .view
-                .moved_name(*from_key, *to_key, *exchange),
+            } => from.doors.view.moved_name(*from_key, *to_key, *exchange),
             Effect::Nothing | Effect::Attributes(_) => {}
         }
         self.failed()
