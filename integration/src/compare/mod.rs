@@ -14,7 +14,7 @@ pub mod stats;
 pub mod table;
 pub mod workload;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
@@ -41,6 +41,7 @@ pub fn main() -> Result<()> {
     let interrupt = Interrupt::install()?;
     let backing = Backing::choose(options.backing.as_deref(), options.needs_backing())?;
     eprintln!("backing: {}", backing.describe());
+    warn_when_busy();
     let bench = Bench::set_up(&backing, &interrupt)?;
     let schedule = Schedule::new(&options, &workloads)?;
     let report = schedule.run(&bench);
@@ -50,6 +51,20 @@ pub fn main() -> Result<()> {
         .for_each(|warning| eprintln!("warning: {warning}"));
     publish(&report, &options)?;
     interrupt.check()
+}
+
+/// A busy machine measures itself. The load average counts what wants to run (proc(5)).
+fn warn_when_busy() {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = text
+        .split(' ')
+        .next()
+        .and_then(|load| load.parse::<f64>().ok());
+    if let Some(load) = load.filter(|load| *load > 0.5) {
+        eprintln!(
+            "warning: the machine is busy (load average {load}): expect noise, most of all where CPUs sleep and wake"
+        );
+    }
 }
 
 fn list(workloads: &[&workload::Workload]) -> Result<()> {
