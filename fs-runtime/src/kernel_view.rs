@@ -23,7 +23,7 @@ use std::time::Duration;
 use fuser::INodeNo;
 use parking_lot::Mutex;
 
-use clock::Clock;
+use clock::{expiry, now};
 pub(crate) use names::Given;
 use names::Names;
 pub(crate) use nodes::AttrGiven;
@@ -67,7 +67,6 @@ pub(crate) struct KernelView {
     names: [Mutex<Names>; SHARDS],
     nodes: [Mutex<Nodes>; SHARDS],
     hasher: RandomState,
-    clock: Clock,
     /// Number of the last bypassed change of attributes.
     changes: AtomicU64,
     /// A reply's `attr.ino` was not the node that was asked for.
@@ -82,7 +81,6 @@ impl KernelView {
             names: std::array::from_fn(|_| Mutex::new(Names::new(limits.names / SHARDS))),
             nodes: std::array::from_fn(|_| Mutex::new(Nodes::new(limits.nodes / SHARDS))),
             hasher: RandomState::new(),
-            clock: Clock::start(),
             changes: AtomicU64::new(0),
             numbers_differ: AtomicBool::new(false),
             all_pages: AtomicBool::new(false),
@@ -112,16 +110,17 @@ impl KernelView {
         (entry_ttl, attr_ttl): (Duration, Duration),
         asked: Moment,
     ) -> Duration {
+        let now = now();
         if !entry_ttl.is_zero() {
-            let expiry = self.clock.expiry(entry_ttl);
-            self.names(name).lock().gave(name, expiry, &self.clock);
+            let expiry = expiry(now, entry_ttl);
+            self.names(name).lock().gave(name, expiry, now);
         }
         if node.0 == 0 {
             return attr_ttl;
         }
         let mut nodes = self.nodes(node).lock();
-        nodes.looked_up(node, parent, &self.clock);
-        nodes.gave_attr(node, asked, attr_ttl, &self.clock)
+        nodes.looked_up(node, parent, now);
+        nodes.gave_attr(node, asked, attr_ttl, now)
     }
 
     /// The kernel gets the attributes of `node`; returns as `gave_entry`. `reported` is
@@ -136,9 +135,7 @@ impl KernelView {
         if node != reported {
             self.numbers_differ.store(true, Ordering::Relaxed);
         }
-        self.nodes(node)
-            .lock()
-            .gave_attr(node, asked, ttl, &self.clock)
+        self.nodes(node).lock().gave_attr(node, asked, ttl, now())
     }
 
     /// opendir was answered with `FOPEN_CACHE_DIR`.
@@ -176,7 +173,7 @@ impl KernelView {
     fn put_back(&self, name: NameKey, given: Option<Given>) {
         if let Some(given) = given {
             let mut names = self.names(name).lock();
-            names.gave(name, given.expiry(), &self.clock);
+            names.gave(name, given.expiry(), now());
         }
     }
 
@@ -199,7 +196,7 @@ impl KernelView {
 
     /// The entry that the kernel may hold, positive or negative.
     pub(crate) fn name(&self, name: NameKey) -> Option<Given> {
-        self.names(name).lock().alive(name, &self.clock)
+        self.names(name).lock().alive(name, now())
     }
 
     /// The notification for `given` was sent.
@@ -210,7 +207,7 @@ impl KernelView {
     /// The attributes of `node` changed. Returns whether the kernel may hold old ones.
     pub(crate) fn attr(&self, node: INodeNo) -> Option<AttrGiven> {
         let change = self.changes.fetch_add(1, Ordering::SeqCst) + 1;
-        self.nodes(node).lock().changed(node, change, &self.clock)
+        self.nodes(node).lock().changed(node, change, now())
     }
 
     /// The notification for `given` was sent.
@@ -226,7 +223,7 @@ impl KernelView {
     /// The directory in which the kernel may still be making the inode of `node`, which
     /// it got for the first time a moment ago: inval_inode would not find it yet.
     pub(crate) fn arriving(&self, node: INodeNo) -> Option<INodeNo> {
-        self.nodes(node).lock().arriving(node, &self.clock)
+        self.nodes(node).lock().arriving(node, now())
     }
 
     fn names(&self, name: NameKey) -> &Mutex<Names> {

@@ -1,7 +1,7 @@
 //! Names that the kernel may use without asking.
 
 use super::NameKey;
-use super::clock::{Clock, Millis};
+use super::clock::Millis;
 use super::table::{Sweeps, Table};
 
 /// One giving of a name: a later one of the same name is another value.
@@ -40,7 +40,7 @@ impl Names {
 
     /// A shorter time-out does not cut a longer one: a reply that is still on its way may
     /// reach the kernel first or last.
-    pub(super) fn gave(&mut self, name: NameKey, expiry: Millis, clock: &Clock) {
+    pub(super) fn gave(&mut self, name: NameKey, expiry: Millis, now: Millis) {
         self.serial += 1;
         let serial = self.serial;
         if let Some(given) = self.table.get_mut(&name.0) {
@@ -48,7 +48,6 @@ impl Names {
             given.serial = serial;
             return;
         }
-        let now = clock.now();
         self.sweeps
             .sweep(&mut self.table, |given| given.expiry > now);
         if self.table.len() >= self.cap {
@@ -58,13 +57,8 @@ impl Names {
         }
     }
 
-    pub(super) fn alive(&mut self, name: NameKey, clock: &Clock) -> Option<Given> {
-        let given = self.table.get(&name.0).copied();
-        if given.is_none() && self.untracked == 0 {
-            return None;
-        }
-        let now = clock.now();
-        match given {
+    pub(super) fn alive(&mut self, name: NameKey, now: Millis) -> Option<Given> {
+        match self.table.get(&name.0).copied() {
             Some(given) if given.expiry > now => Some(given),
             Some(_) => {
                 self.table.remove(&name.0);

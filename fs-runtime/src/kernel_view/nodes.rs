@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fuser::INodeNo;
 
-use super::clock::{Clock, Millis};
+use super::clock::{Millis, expiry, millis};
 use super::table::{Sweeps, Table};
 use super::{ARRIVAL, Moment};
 
@@ -48,11 +48,11 @@ impl Nodes {
         }
     }
 
-    pub(super) fn looked_up(&mut self, node: INodeNo, parent: INodeNo, clock: &Clock) {
-        if let Some(known) = self.entry(node, clock) {
+    pub(super) fn looked_up(&mut self, node: INodeNo, parent: INodeNo, now: Millis) {
+        if let Some(known) = self.entry(node, now) {
             if known.lookups == 0 {
                 known.parent = parent.0;
-                known.since = clock.now();
+                known.since = now;
             }
             known.lookups += 1;
         }
@@ -64,15 +64,15 @@ impl Nodes {
         node: INodeNo,
         asked: Moment,
         ttl: Duration,
-        clock: &Clock,
+        now: Millis,
     ) -> Duration {
         if ttl.is_zero() || self.changed > asked.0 {
             return Duration::ZERO;
         }
         self.serial = self.serial.wrapping_add(1);
         let serial = self.serial;
-        let expiry = clock.expiry(ttl);
-        if let Some(known) = self.entry(node, clock) {
+        let expiry = expiry(now, ttl);
+        if let Some(known) = self.entry(node, now) {
             known.attr_expiry = known.attr_expiry.max(expiry);
             known.attr_serial = serial;
         }
@@ -103,18 +103,12 @@ impl Nodes {
             .map_or(self.untracked, |known| known.lookups > 0)
     }
 
-    pub(super) fn changed(
-        &mut self,
-        node: INodeNo,
-        change: u64,
-        clock: &Clock,
-    ) -> Option<AttrGiven> {
+    pub(super) fn changed(&mut self, node: INodeNo, change: u64, now: Millis) -> Option<AttrGiven> {
         self.changed = self.changed.max(change);
         let Some(known) = self.table.get(&node.0) else {
             return self.untracked.then_some(AttrGiven(0));
         };
-        (known.attr_expiry != 0 && known.attr_expiry > clock.now())
-            .then_some(AttrGiven(known.attr_serial))
+        (known.attr_expiry != 0 && known.attr_expiry > now).then_some(AttrGiven(known.attr_serial))
     }
 
     /// Forgets that giving, unless another followed.
@@ -132,15 +126,13 @@ impl Nodes {
             .map_or(self.untracked, |known| known.pages)
     }
 
-    pub(super) fn arriving(&self, node: INodeNo, clock: &Clock) -> Option<INodeNo> {
+    pub(super) fn arriving(&self, node: INodeNo, now: Millis) -> Option<INodeNo> {
         let known = self.table.get(&node.0).filter(|known| known.lookups > 0)?;
-        let grace = u64::try_from(ARRIVAL.as_millis()).unwrap_or(u64::MAX);
-        (clock.now() <= known.since.saturating_add(grace)).then_some(INodeNo(known.parent))
+        (now <= known.since.saturating_add(millis(ARRIVAL))).then_some(INodeNo(known.parent))
     }
 
-    fn entry(&mut self, node: INodeNo, clock: &Clock) -> Option<&mut Node> {
+    fn entry(&mut self, node: INodeNo, now: Millis) -> Option<&mut Node> {
         if !self.table.contains_key(&node.0) {
-            let now = clock.now();
             self.sweeps.sweep(&mut self.table, |known| {
                 known.lookups > 0 || known.pages || known.attr_expiry > now
             });
