@@ -8,6 +8,7 @@ use finesse_channel::{Client, Pending};
 use finesse_notify::Notification;
 
 use crate::answer::Answer;
+use crate::worker::AbortOnPanic;
 
 /// A forwarded call whose reply has not come.
 #[derive(Debug)]
@@ -39,6 +40,7 @@ impl SlowCalls {
 }
 
 fn wait_for_all(client: &Client, incoming: &flume::Receiver<SlowCall>) {
+    let _guard = AbortOnPanic;
     let mut waiting: Vec<SlowCall> = Vec::new();
     let mut reply = Vec::new();
     loop {

@@ -158,10 +158,13 @@ impl Targets {
 
     fn forget_program(&self, tid: u32) {
         // A thread that was never met may still be one of a known process.
-        let tgid = match self.thread(tid) {
-            Ok(thread) => thread.process().tgid(),
-            Err(_) => return,
+        let is_known_leader = self.known.lock().processes.contains_key(&tid);
+        let tgid = if is_known_leader {
+            Some(tid)
+        } else {
+            thread::process_of(tid)
         };
+        let Some(tgid) = tgid else { return };
         let mut known = self.known.lock();
         known
             .threads

@@ -106,6 +106,18 @@ impl Shared {
     }
 }
 
+/// A fault in a worker ends the workers' process, so that the guardian takes over:
+/// threads that die one by one would leave calls without anybody to answer them.
+pub(crate) struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::process::abort();
+        }
+    }
+}
+
 /// One thread that serves notifications.
 struct Worker {
     shared: Arc<Shared>,
@@ -127,9 +139,14 @@ impl Worker {
     }
 
     fn run(&mut self) {
+        let _guard = AbortOnPanic;
         loop {
             match self.shared.receive() {
                 Ok(notification) => self.serve(notification),
+                // The ledger is full of slow calls: more wait in the kernel meanwhile.
+                Err(error) if error.kind() == std::io::ErrorKind::OutOfMemory => {
+                    std::thread::sleep(BRIEF);
+                }
                 Err(error) => {
                     tracing::debug!("a worker ends: {error}");
                     return;

@@ -86,6 +86,11 @@ pub(super) fn status(tid: u32) -> Option<Status> {
     procfs::process::Process::new(tid).ok()?.status().ok()
 }
 
+/// The thread group that a thread belongs to.
+pub(super) fn process_of(tid: u32) -> Option<u32> {
+    status(tid)?.tgid.try_into().ok()
+}
+
 /// A descriptor that tells whether the thread lives. Where the kernel has none for
 /// threads, leaders get theirs and other threads are not remembered.
 pub(super) fn open_pidfd(tid: u32) -> rustix::io::Result<OwnedFd> {
