@@ -13,6 +13,7 @@ mod early;
 mod fork;
 mod gather;
 mod guardian;
+mod inspect;
 mod launch;
 mod mounts;
 mod options;
@@ -27,6 +28,7 @@ mod worker;
 
 pub use connection::ConnectError;
 pub use discovery::NotServed;
+pub use inspect::{InspectError, Inspection, Obstacle, inspect};
 pub use options::Options;
 pub use reason::Reason;
 pub use run::run;
