@@ -18,7 +18,7 @@ use std::fs::{self, File};
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Parser;
 
 use self::backing::Backing;
@@ -50,7 +50,12 @@ pub fn main() -> Result<()> {
         .iter()
         .for_each(|warning| eprintln!("warning: {warning}"));
     publish(&report, &options)?;
-    interrupt.check()
+    interrupt.check()?;
+    ensure!(
+        report.rows.iter().any(|row| !row.columns.is_empty()),
+        "nothing could be measured"
+    );
+    Ok(())
 }
 
 /// A busy machine measures itself. The load average counts what wants to run (proc(5)).

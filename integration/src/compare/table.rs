@@ -21,6 +21,9 @@ const HEADER: [&str; 11] = [
     "× native",
     "goal",
 ];
+/// The column that is there only when it was asked for, before the ratios.
+const PINNED: &str = "bypass, same CPU";
+const PINNED_AT: usize = 7;
 
 /// All rows, a table for each file system and number of threads. On a terminal it fits its width.
 #[must_use]
@@ -55,41 +58,58 @@ pub(super) fn same_group(a: &Row, b: &Row) -> bool {
 }
 
 fn table(rows: &[Row], on_terminal: bool) -> Table {
+    let pinned = rows.iter().any(|row| row.bypass_pinned_us.is_some());
+    let mut header = HEADER.map(str::to_owned).to_vec();
+    if pinned {
+        header.insert(PINNED_AT, PINNED.to_owned());
+    }
     let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY).set_header(HEADER);
+    table.load_preset(UTF8_HORIZONTAL_ONLY);
     // A line below the header and none between the rows.
     table.remove_style(TableComponent::HorizontalLines);
     table.remove_style(TableComponent::MiddleIntersections);
     if on_terminal {
         table.set_content_arrangement(ContentArrangement::Dynamic);
     }
-    rows.iter().for_each(|row| {
-        table.add_row(cells(row));
-    });
-    for (at, column) in table.column_iter_mut().enumerate() {
+    for row in rows {
+        let mut cells = cells(row).to_vec();
+        if pinned {
+            cells.insert(PINNED_AT, column(row, "bypass (same CPU)"));
+        }
+        table.add_row(cells);
+    }
+    align(&mut table, &header);
+    table.set_header(header);
+    table
+}
+
+/// Figures to the right, words to the left.
+fn align(table: &mut Table, header: &[String]) {
+    for (column, name) in table.column_iter_mut().zip(header) {
         column.set_padding((0, 1));
-        if ![0, 5, 10].contains(&at) {
+        if !["workload", "placement", "goal"].contains(&name.as_str()) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    table
+}
+
+/// Median and spread of the column called `name`, or a dash.
+fn column(row: &Row, name: &str) -> String {
+    row.column(name)
+        .map_or_else(|| "-".to_owned(), |summary| figure(&summary))
 }
 
 /// The cells of a row, in the order of the header; `-` where nothing was measured.
 fn cells(row: &Row) -> [String; 11] {
-    let summary = |name: &str| {
-        row.column(name)
-            .map_or_else(|| "-".to_owned(), |summary| figure(&summary))
-    };
     let best = row.fuse_best_placement.unwrap_or("-");
     [
         row.workload.to_owned(),
         row.ops.to_string(),
-        summary("native"),
-        summary("fuse (default)"),
-        summary(&format!("fuse ({best})")),
+        column(row, "native"),
+        column(row, "fuse (default)"),
+        column(row, &format!("fuse ({best})")),
         best.to_owned(),
-        summary("bypass (default)"),
+        column(row, "bypass (default)"),
         times(row.times(row.fuse_best_us)),
         times(row.times(row.fuse_us)),
         times(row.times(row.native_us)),
@@ -153,6 +173,23 @@ mod tests {
         ] {
             assert!(text.contains(wanted), "{wanted} is missing in\n{text}");
         }
+    }
+
+    #[test]
+    fn a_pinned_bypass_has_a_column_only_when_there_is_one() {
+        let mut row = row("unlink", Served::Passthrough, [10.0, 60.0, 30.0, 15.0]);
+        assert!(
+            !table(std::slice::from_ref(&row), false)
+                .to_string()
+                .contains(PINNED)
+        );
+        row.bypass_pinned_us = Some(12.3);
+        row.columns[3].column = "bypass (same CPU)".to_owned();
+        let text = table(&[row], false).to_string();
+        assert!(
+            text.contains(PINNED) && text.contains("15.0 ±10%"),
+            "{text}"
+        );
     }
 
     #[test]
