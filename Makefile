@@ -44,7 +44,8 @@ lint: setup ## Check format, lints and documentation
 # A filter that matches no test is a success to cargo, but not here.
 check-loom: setup ## Check the slots' hand-shake under all thread interleavings
 	@mkdir -p $(TARGET)/loom
-	RUSTFLAGS='--cfg loom' $(CARGO) test --locked --release -p finesse-channel \
+	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_DEBUG=false RUSTFLAGS='--cfg loom' \
+	    $(CARGO) test --locked --release -p finesse-channel \
 	    --target-dir $(TARGET)/loom loom 2>&1 | tee $(TARGET)/loom/log
 	@grep -Eq '^test result: ok\. [1-9]' $(TARGET)/loom/log \
 	    || { echo 'check-loom: no loom test ran' >&2; exit 1; }
