@@ -1,20 +1,23 @@
 //! The supervisor's end.
 
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-use crate::doorbell::{Doorbell, GaveUp, Generation, Progress, Waiter};
-use crate::futex;
-use crate::mapping::{Mapping, OpenError, Word};
+use crate::completions::Completions;
+use crate::doorbell::{Doorbell, GaveUp, Generation, Progress};
+use crate::end::End;
+use crate::mapping::{Mapping, OpenError};
 use crate::spin::{self, Watched};
 
 /// How long a caller watches its slot before it sleeps: a little longer than most file
 /// systems take.
 const WATCH: Duration = Duration::from_micros(50);
+
+/// How often to look whether the server has retired a slot, which it does silently.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// The supervisor's end of one channel; threads share it.
 #[derive(Debug)]
@@ -22,7 +25,7 @@ pub struct Client {
     mapping: Mapping,
     slots: Mutex<Slots>,
     slot_free: Condvar,
-    closed: AtomicBool,
+    end: End,
 }
 
 /// The slots that are in nobody's hands.
@@ -105,7 +108,7 @@ impl Client {
                 abandoned: Vec::new(),
             }),
             slot_free: Condvar::new(),
-            closed: AtomicBool::new(false),
+            end: End::new(),
         })
     }
 
@@ -120,7 +123,7 @@ impl Client {
         let mut pending = self.free_slot(patience)?;
         self.mapping.write_request(pending.slot, request);
         self.doorbell(pending.slot).post(pending.generation);
-        pending.rang = self.ring();
+        pending.rang = self.mapping.bell().ring();
         Ok(pending)
     }
 
@@ -132,41 +135,31 @@ impl Client {
         if spin::until(watch, || self.is_over(pending)) == Watched::Done {
             return true;
         }
-        let doorbell = self.doorbell(pending.slot);
-        doorbell.announce(Waiter::OnSlot);
-        let end = Instant::now() + timeout;
-        while !self.is_over(pending) {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            doorbell.sleep(pending.generation, left);
-        }
-        true
+        self.doorbell(pending.slot)
+            .sleep(pending.generation, &self.end, timeout)
     }
 
     /// Whether [`Client::take`] would return at once. The caller wants to be counted in
     /// [`Client::wait_completions`] from now on.
     pub fn watch(&self, pending: &Pending) -> bool {
-        self.doorbell(pending.slot).announce(Waiter::OnCompletions);
-        self.is_over(pending)
+        self.doorbell(pending.slot)
+            .watch(pending.generation, &self.end)
     }
 
     /// The completion counter, to be read before looking at the watched requests.
     pub fn completions(&self) -> u32 {
-        self.mapping.word(Word::Completions).load(Ordering::SeqCst)
+        self.counter().count()
     }
 
-    /// Sleeps until the completion counter differs from `seen`, `timeout` at most.
+    /// Sleeps until the completion counter differs from `seen` or the channel is closed,
+    /// `timeout` at most. May return early.
     pub fn wait_completions(&self, seen: u32, timeout: Option<Duration>) {
-        futex::wait(self.mapping.word(Word::Completions), seen, timeout);
+        self.end.sleep(|| self.counter().sleep(seen, timeout));
     }
 
     /// Wakes whoever sleeps in [`Client::wait_completions`].
     pub fn interrupt_completions(&self) {
-        let completions = self.mapping.word(Word::Completions);
-        completions.fetch_add(1, Ordering::SeqCst);
-        futex::wake(completions, u32::MAX >> 1);
+        self.counter().add();
     }
 
     /// Copies the reply into `buf` and frees the slot.
@@ -197,46 +190,43 @@ impl Client {
                 self.lock().abandoned.push(pending);
                 Abandoned::MaybeServed
             }
-            // Answered, or a fault: the slot is not used again.
-            GaveUp::Replied => Abandoned::MaybeServed,
+            GaveUp::Replied => {
+                self.give_back(pending);
+                Abandoned::MaybeServed
+            }
+            // The slot is not used again.
+            GaveUp::Fault => Abandoned::MaybeServed,
         }
     }
 
-    /// The server is gone: every wait ends, nothing is posted any more.
+    /// The server is gone: every wait ends, nothing is posted any more. Returns when no
+    /// thread sleeps in [`Client::wait`] or [`Client::wait_completions`].
     pub fn close(&self) {
-        self.closed.store(true, Ordering::SeqCst);
-        for slot in 0..self.mapping.geometry().slots {
-            futex::wake(self.doorbell(slot).state, u32::MAX >> 1);
-        }
-        self.interrupt_completions();
+        self.end.come(|| {
+            for slot in 0..self.mapping.geometry().slots {
+                self.doorbell(slot).wake();
+            }
+            self.counter().add();
+        });
+        // Under the lock: nobody is between looking at the end and waiting.
+        let _slots = self.lock();
         self.slot_free.notify_all();
     }
 
     /// Whether [`Client::close`] was called.
     pub fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::SeqCst)
+        self.end.has_come()
     }
 
     fn is_over(&self, pending: &Pending) -> bool {
-        self.doorbell(pending.slot).progress(pending.generation) != Progress::Underway
-            || self.is_closed()
-    }
-
-    /// Wakes a server thread unless one is watching, and says so; see `Server::sleep` for the order.
-    fn ring(&self) -> bool {
-        let asleep = self.mapping.word(Word::Spinners).load(Ordering::SeqCst) == 0
-            && self.mapping.word(Word::Sleepers).load(Ordering::SeqCst) != 0;
-        if asleep {
-            let bell = self.mapping.word(Word::Bell);
-            bell.fetch_add(1, Ordering::SeqCst);
-            futex::wake(bell, 1);
-        }
-        asleep
+        self.doorbell(pending.slot)
+            .is_over(pending.generation, &self.end)
     }
 
     fn free_slot(&self, patience: Duration) -> Result<Pending, PostError> {
         let mut slots = self.lock();
-        let end = Instant::now() + patience;
+        // A time beyond the clock's range never comes.
+        let deadline = Instant::now().checked_add(patience);
         loop {
             if self.is_closed() {
                 return Err(PostError::Closed);
@@ -246,13 +236,15 @@ impl Client {
             }
             self.reclaim(&mut slots);
             if slots.free.is_empty() {
-                let left = end.saturating_duration_since(Instant::now());
+                let left = deadline.map_or(LOOK_AGAIN, |deadline| {
+                    deadline.saturating_duration_since(Instant::now())
+                });
                 if left.is_zero() {
                     return Err(PostError::Full);
                 }
                 slots = self
                     .slot_free
-                    .wait_timeout(slots, left)
+                    .wait_timeout(slots, left.min(LOOK_AGAIN))
                     .unwrap_or_else(PoisonError::into_inner)
                     .0;
             }
@@ -278,7 +270,10 @@ impl Client {
     }
 
     fn doorbell(&self, slot: u32) -> Doorbell<'_> {
-        let (state, waiter) = self.mapping.doorbell(slot);
-        Doorbell { state, waiter }
+        self.mapping.doorbell(slot)
+    }
+
+    fn counter(&self) -> Completions<'_> {
+        self.mapping.completions()
     }
 }

@@ -3,9 +3,11 @@
 //! The state word holds the state in its low three bits and the slot's generation above
 //! them, so a word that is left over from an earlier call never matches.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::futex;
+use crate::completions::Completions;
+use crate::end::End;
+use crate::futex::{self, Wake};
 use crate::sync::{AtomicU32, Ordering};
 
 const STATE_BITS: u32 = 3;
@@ -40,7 +42,7 @@ impl Generation {
 /// What the client's waiting looks like to the server.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u32)]
-pub(crate) enum Waiter {
+enum Waiter {
     /// It watches the state word, or does something else.
     Awake = 0,
     /// It sleeps on the state word.
@@ -48,6 +50,9 @@ pub(crate) enum Waiter {
     /// It sleeps on the channel's completion counter.
     OnCompletions = 2,
 }
+
+const AWAKE: u32 = Waiter::Awake as u32;
+const ON_SLOT: u32 = Waiter::OnSlot as u32;
 
 /// What the client finds when it looks at its slot.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -67,8 +72,10 @@ pub(crate) enum GaveUp {
     NeverServed,
     /// The server has it in hand; the server frees the slot.
     InService,
-    /// It was answered already; the slot is the client's.
+    /// It was answered already; the slot is free again.
     Replied,
+    /// The server left a value there that means nothing.
+    Fault,
 }
 
 /// The two words of a slot.
@@ -83,16 +90,17 @@ impl Doorbell<'_> {
     /// Hands the request, already in the slot, to the server.
     ///
     /// The store pairs with the load in [`Doorbell::claim`] (Release/Acquire, for the
-    /// request's bytes) and is SeqCst for the sleepers' count: see `Server::sleep`.
+    /// request's bytes) and is SeqCst for the counts of [`crate::bell`].
     pub(crate) fn post(&self, generation: Generation) {
         self.waiter.store(Waiter::Awake as u32, Ordering::Relaxed);
         self.state
             .store(generation.with(State::Posted), Ordering::SeqCst);
     }
 
-    /// Looks. A `Replied` pairs with [`Doorbell::reply`], for the reply's bytes.
+    /// Looks. A `Replied` pairs with [`Doorbell::reply`], for the reply's bytes; SeqCst
+    /// for [`Doorbell::announce`].
     pub(crate) fn progress(&self, generation: Generation) -> Progress {
-        let word = self.state.load(Ordering::Acquire);
+        let word = self.state.load(Ordering::SeqCst);
         if word == generation.with(State::Replied) {
             Progress::Replied
         } else if word == generation.with(State::Posted) || word == generation.with(State::Serving)
@@ -103,19 +111,56 @@ impl Doorbell<'_> {
         }
     }
 
+    /// Looks for a client that sleeps on the channel's completion counter, which it has
+    /// read before. True when there is something to take or `end` has come.
+    pub(crate) fn watch(&self, generation: Generation, end: &End) -> bool {
+        self.announce(Waiter::OnCompletions);
+        self.is_over(generation, end)
+    }
+
+    /// Whether there is something to take or `end` has come.
+    pub(crate) fn is_over(&self, generation: Generation, end: &End) -> bool {
+        self.progress(generation) != Progress::Underway || end.has_come()
+    }
+
     /// Says how the client is about to wait. SeqCst, and followed by another look at the
     /// state: pairs with the load of `waiter` in [`Doorbell::reply`], so that one of the
     /// two sees the other.
-    pub(crate) fn announce(&self, waiter: Waiter) {
+    fn announce(&self, waiter: Waiter) {
         self.waiter.store(waiter as u32, Ordering::SeqCst);
     }
 
-    /// Sleeps until the state word may have changed.
-    pub(crate) fn sleep(&self, generation: Generation, timeout: Duration) {
+    /// Sleeps until there is something to take or `end` has come, for `timeout` at most.
+    /// False when the time was up.
+    pub(crate) fn sleep(&self, generation: Generation, end: &End, timeout: Duration) -> bool {
+        // A time beyond the clock's range never comes.
+        let deadline = Instant::now().checked_add(timeout);
+        self.announce(Waiter::OnSlot);
+        let is_over = loop {
+            if self.is_over(generation, end) {
+                break true;
+            }
+            let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                break false;
+            }
+            end.sleep(|| self.sleep_once(generation, left));
+        };
+        // Saves the server a wake-up for nobody. Relaxed: a late one does no harm.
+        self.waiter.store(Waiter::Awake as u32, Ordering::Relaxed);
+        is_over
+    }
+
+    fn sleep_once(&self, generation: Generation, timeout: Option<Duration>) {
         let word = self.state.load(Ordering::SeqCst);
         if word == generation.with(State::Posted) || word == generation.with(State::Serving) {
-            futex::wait(self.state, word, Some(timeout));
+            futex::wait(self.state, word, timeout);
         }
+    }
+
+    /// Wakes whoever sleeps on the slot.
+    pub(crate) fn wake(&self) {
+        futex::wake(self.state, Wake::All);
     }
 
     /// Gives the slot back after the reply was copied.
@@ -140,8 +185,10 @@ impl Doorbell<'_> {
             GaveUp::NeverServed
         } else if swap(State::Serving, State::Abandoned) {
             GaveUp::InService
-        } else {
+        } else if swap(State::Replied, State::Free) {
             GaveUp::Replied
+        } else {
+            GaveUp::Fault
         }
     }
 
@@ -159,14 +206,18 @@ impl Doorbell<'_> {
     }
 
     /// Takes the request, if there is one: the step that makes execution happen once.
+    ///
+    /// The look is SeqCst for the counts of [`crate::bell`]; the exchange pairs with
+    /// [`Doorbell::post`], for the request's bytes.
     pub(crate) fn claim(&self) -> Option<Generation> {
-        if !self.is_posted() {
+        let word = self.state.load(Ordering::SeqCst);
+        let generation = Generation(word >> STATE_BITS);
+        if word != generation.with(State::Posted) {
             return None;
         }
-        let generation = Generation(self.state.load(Ordering::Acquire) >> STATE_BITS);
         self.state
             .compare_exchange(
-                generation.with(State::Posted),
+                word,
                 generation.with(State::Serving),
                 Ordering::Acquire,
                 Ordering::Relaxed,
@@ -175,9 +226,9 @@ impl Doorbell<'_> {
             .map(|_| generation)
     }
 
-    /// Publishes the reply, already in the slot, and says how the client waits for it.
+    /// Publishes the reply, already in the slot, and wakes the client if it sleeps.
     /// Retires the slot when the client has given it up.
-    pub(crate) fn reply(&self, generation: Generation) -> Waiter {
+    pub(crate) fn reply(&self, generation: Generation, completions: Completions<'_>) {
         let published = self.state.compare_exchange(
             generation.with(State::Serving),
             generation.with(State::Replied),
@@ -185,19 +236,19 @@ impl Doorbell<'_> {
             Ordering::Relaxed,
         );
         if published.is_err() {
-            self.retire(generation);
-            return Waiter::Awake;
+            return self.retire(generation);
         }
+        // SeqCst: pairs with `announce`.
         match self.waiter.load(Ordering::SeqCst) {
-            0 => Waiter::Awake,
-            1 => Waiter::OnSlot,
-            _ => Waiter::OnCompletions,
+            AWAKE => {}
+            ON_SLOT => futex::wake(self.state, Wake::One),
+            _ => completions.add(),
         }
     }
 
     fn retire(&self, generation: Generation) {
         // Only an abandoned slot of this generation: anything else a client wrote there
-        // is its own business.
+        // is its own business. Release: pairs with `is_retired`.
         let _ = self.state.compare_exchange(
             generation.with(State::Abandoned),
             generation.with(State::Free),

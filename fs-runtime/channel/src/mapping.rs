@@ -12,6 +12,9 @@ use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags};
 use thiserror::Error;
 
+use crate::bell::Bell;
+use crate::completions::Completions;
+use crate::doorbell::Doorbell;
 use crate::geometry::{Geometry, GeometryError, MAGIC};
 
 /// Offsets of the header's fields. The words that move have cache lines of their own.
@@ -26,12 +29,18 @@ mod header {
     pub(super) const COMPLETIONS: usize = 320;
 }
 
+/// What statfs(2) calls the kernel's own tmpfs, where ordinary memfds live.
+const TMPFS_MAGIC: rustix::fs::FsWord = 0x0102_1994;
+
 /// Why a descriptor from a peer is no channel.
 #[derive(Debug, Error)]
 pub enum OpenError {
     /// A system call failed.
     #[error("cannot map the channel: {0}")]
     Io(#[from] io::Error),
+    /// Not ordinary memory: huge pages, for instance, run out, which is SIGBUS.
+    #[error("the channel's memory is not of ordinary pages")]
+    NotPlain,
     /// The memory could still change its size under us.
     #[error("the channel's memory is not sealed against resizing")]
     NotSealed,
@@ -49,19 +58,6 @@ pub enum OpenError {
         /// Bytes the header needs.
         promised: usize,
     },
-}
-
-/// The 32-bit words that the two processes sleep on and count with.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Word {
-    /// Futex of sleeping server threads; the client adds one to wake them.
-    Bell,
-    /// Server threads asleep on the bell.
-    Sleepers,
-    /// Server threads that watch the doorbells without sleeping.
-    Spinners,
-    /// Futex of whoever waits for several slots; the server adds one.
-    Completions,
 }
 
 /// One mapping of a channel's memory.
@@ -108,6 +104,10 @@ impl Mapping {
         // A file that could shrink would turn an access into SIGBUS.
         if !seals.contains(SealFlags::SHRINK | SealFlags::GROW) {
             return Err(OpenError::NotSealed);
+        }
+        let file_system = rustix::fs::fstatfs(fd).map_err(io::Error::from)?.f_type;
+        if file_system != TMPFS_MAGIC {
+            return Err(OpenError::NotPlain);
         }
         let size = rustix::fs::fstat(fd).map_err(io::Error::from)?.st_size;
         let actual = u64::try_from(size).unwrap_or(0);
@@ -172,19 +172,27 @@ impl Mapping {
         self.geometry
     }
 
-    pub(crate) fn word(&self, word: Word) -> &AtomicU32 {
-        self.atomic_u32(match word {
-            Word::Bell => header::BELL,
-            Word::Sleepers => header::SLEEPERS,
-            Word::Spinners => header::SPINNERS,
-            Word::Completions => header::COMPLETIONS,
-        })
+    /// The words that server threads sleep on.
+    pub(crate) fn bell(&self) -> Bell<'_> {
+        Bell {
+            bell: self.atomic_u32(header::BELL),
+            sleepers: self.atomic_u32(header::SLEEPERS),
+            spinners: self.atomic_u32(header::SPINNERS),
+        }
+    }
+
+    /// The word that a client thread sleeps on for several slots.
+    pub(crate) fn completions(&self) -> Completions<'_> {
+        Completions(self.atomic_u32(header::COMPLETIONS))
     }
 
     /// State and waiter words of a slot.
-    pub(crate) fn doorbell(&self, slot: u32) -> (&AtomicU32, &AtomicU32) {
+    pub(crate) fn doorbell(&self, slot: u32) -> Doorbell<'_> {
         let offset = self.geometry.doorbell(slot);
-        (self.atomic_u32(offset), self.atomic_u32(offset + 4))
+        Doorbell {
+            state: self.atomic_u32(offset),
+            waiter: self.atomic_u32(offset + 4),
+        }
     }
 
     /// Writes a request; `bytes` is at most `request_max` long.
@@ -233,6 +241,7 @@ impl Mapping {
             return false;
         }
         let len = len as usize;
+        into.reserve(len.next_multiple_of(8));
         // Whole words: the area is padded to a page, so the last one lies inside it.
         for index in 0..len.div_ceil(8) {
             let word = self

@@ -3,13 +3,13 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::doorbell::{Doorbell, Generation, Waiter};
-use crate::futex;
+use crate::doorbell::Generation;
+use crate::end::End;
 use crate::geometry::Geometry;
-use crate::mapping::{Mapping, Word};
+use crate::mapping::Mapping;
 use crate::spin::{self, Patience, Watch, Watched};
 
 /// The file system's end of one channel. Any number of threads may call
@@ -17,9 +17,9 @@ use crate::spin::{self, Patience, Watch, Watched};
 #[derive(Debug)]
 pub struct Server {
     mapping: Mapping,
-    closed: AtomicBool,
+    end: End,
     /// Where the next scan begins, so that no slot starves.
-    cursor: AtomicUsize,
+    cursor: AtomicU32,
     waiting: AtomicUsize,
     pace: Mutex<Pace>,
 }
@@ -48,8 +48,8 @@ impl Server {
         let (mapping, fd) = Mapping::create(geometry)?;
         let server = Server {
             mapping,
-            closed: AtomicBool::new(false),
-            cursor: AtomicUsize::new(0),
+            end: End::new(),
+            cursor: AtomicU32::new(0),
             waiting: AtomicUsize::new(0),
             pace: Mutex::new(Pace {
                 patience: Patience::new(),
@@ -86,37 +86,28 @@ impl Server {
         let Ticket { slot, generation } = ticket;
         self.mapping.write_reply(slot, bytes);
         self.learn();
-        let doorbell = self.doorbell(slot);
-        match doorbell.reply(generation) {
-            Waiter::Awake => {}
-            Waiter::OnSlot => futex::wake(doorbell.state, 1),
-            Waiter::OnCompletions => {
-                let completions = self.mapping.word(Word::Completions);
-                completions.fetch_add(1, Ordering::SeqCst);
-                futex::wake(completions, u32::MAX >> 1);
-            }
-        }
+        self.mapping
+            .doorbell(slot)
+            .reply(generation, self.mapping.completions());
     }
 
-    /// Ends the channel on this side: every [`Server::next`] returns `None`.
+    /// Ends the channel on this side: every [`Server::next`] returns `None`. Returns when
+    /// no thread sleeps in it.
     pub fn close(&self) {
-        self.closed.store(true, Ordering::SeqCst);
-        let bell = self.mapping.word(Word::Bell);
-        bell.fetch_add(1, Ordering::SeqCst);
-        futex::wake(bell, u32::MAX >> 1);
+        self.end.come(|| self.mapping.bell().wake_all());
     }
 
     fn wait(&self, buf: &mut Vec<u8>) -> Option<Ticket> {
         loop {
-            if self.closed.load(Ordering::SeqCst) {
+            if self.end.has_come() {
                 return None;
             }
             let found = self
                 .scan()
                 .or_else(|| self.watch())
-                .or_else(|| self.sleep());
+                .or_else(|| self.mapping.bell().sleep(&self.end, || self.scan()));
             let Some(ticket) = found else { continue };
-            self.share_the_work();
+            self.mapping.bell().share(|| self.is_any_posted());
             // A length out of bounds is the client's fault; empty bytes decode to nothing,
             // which answers it.
             if !self.mapping.read_request(ticket.slot, buf) {
@@ -126,19 +117,22 @@ impl Server {
         }
     }
 
-    /// One look at every doorbell.
+    /// One look at every doorbell, beginning with the one that the last request came
+    /// from: a client with one request at a time uses its slot again and again. Every other
+    /// time the others come first, so that no slot starves.
     fn scan(&self) -> Option<Ticket> {
-        let slots = self.mapping.geometry().slots as usize;
+        let slots = self.mapping.geometry().slots;
         let start = self.cursor.load(Ordering::Relaxed);
-        (0..slots).map(|i| (start + i) % slots).find_map(|slot| {
-            let index = u32::try_from(slot).ok()?;
-            let generation = self.doorbell(index).claim()?;
-            self.cursor.store(slot, Ordering::Relaxed);
-            Some(Ticket {
-                slot: index,
-                generation,
-            })
+        (start..slots).chain(0..start).find_map(|slot| {
+            let generation = self.mapping.doorbell(slot).claim()?;
+            let next = if slot == start { slot + 1 } else { slot };
+            self.cursor.store(next, Ordering::Relaxed);
+            Some(Ticket { slot, generation })
         })
+    }
+
+    fn is_any_posted(&self) -> bool {
+        (0..self.mapping.geometry().slots).any(|slot| self.mapping.doorbell(slot).is_posted())
     }
 
     /// Watches the doorbells for a while, unless another thread does.
@@ -148,59 +142,21 @@ impl Server {
             return None;
         }
         let _watch = Watch::begin()?;
-        let spinners = self.mapping.word(Word::Spinners);
-        // SeqCst: pairs with the client's load after it posted. Either it sees a spinner
-        // here, or the scan below or in `sleep` sees its request.
-        spinners.fetch_add(1, Ordering::SeqCst);
-        let mut found = None;
-        let watched = spin::until(budget, || {
-            found = self.scan();
-            found.is_some() || self.closed.load(Ordering::Relaxed)
+        let mut watched = Watched::TimeUp;
+        let found = self.mapping.bell().watch(|| {
+            let mut found = None;
+            watched = spin::until(budget, || {
+                found = self.scan();
+                found.is_some() || self.end.has_come()
+            });
+            found
         });
-        spinners.fetch_sub(1, Ordering::SeqCst);
         if watched == Watched::Preempted
             && let Ok(mut pace) = self.pace.try_lock()
         {
             pace.patience.pause();
         }
         found
-    }
-
-    /// Sleeps until the client rings.
-    ///
-    /// The count of sleepers goes up before the last scan, and the client posts before it
-    /// reads the count (both SeqCst): one of the two sees the other.
-    fn sleep(&self) -> Option<Ticket> {
-        let bell = self.mapping.word(Word::Bell);
-        let sleepers = self.mapping.word(Word::Sleepers);
-        let rung = bell.load(Ordering::SeqCst);
-        sleepers.fetch_add(1, Ordering::SeqCst);
-        let found = self.scan();
-        if found.is_none() && !self.closed.load(Ordering::SeqCst) {
-            futex::wait(bell, rung, None);
-        }
-        sleepers.fetch_sub(1, Ordering::SeqCst);
-        found
-    }
-
-    /// A client that saw a spinner did not ring; the spinner that leaves with one request
-    /// rings for the others.
-    fn share_the_work(&self) {
-        let slots = self.mapping.geometry().slots;
-        let sleepers = self.mapping.word(Word::Sleepers);
-        if sleepers.load(Ordering::SeqCst) == 0 {
-            return;
-        }
-        if (0..slots).any(|slot| self.doorbell(slot).is_posted()) {
-            let bell = self.mapping.word(Word::Bell);
-            bell.fetch_add(1, Ordering::SeqCst);
-            futex::wake(bell, 1);
-        }
-    }
-
-    fn doorbell(&self, slot: u32) -> Doorbell<'_> {
-        let (state, waiter) = self.mapping.doorbell(slot);
-        Doorbell { state, waiter }
     }
 
     fn budget(&self) -> Duration {

@@ -1,4 +1,5 @@
 //! Requests and replies between threads, as two processes would do it.
+#![cfg(not(loom))]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
