@@ -91,10 +91,33 @@ pub fn inspect(path: &Path) -> Result<Inspection, InspectError> {
         let info = lexically(&table, &path).ok_or(InspectError::Unlisted)?;
         return Ok(Inspection::new(info, Some(Obstacle::Hung)));
     };
-    let id = id.map_err(InspectError::Path)?;
+    let id = match id {
+        Ok(id) => id,
+        Err(error) => return refused(&table, &path, error),
+    };
     let info = by_id(&table, id).ok_or(InspectError::Unlisted)?;
     let obstacle = standing_obstacle(info, &table).or_else(|| ask_in_time(id));
     Ok(Inspection::new(info, obstacle))
+}
+
+/// A FUSE mount of somebody else's, or one whose process has ended, does not let us reach
+/// even its root.
+fn refused(table: &[MountInfo], path: &Path, error: io::Error) -> Result<Inspection, InspectError> {
+    let by_mount = matches!(
+        error.raw_os_error(),
+        Some(libc::EACCES | libc::ENOTCONN | libc::ECONNABORTED)
+    );
+    match lexically(table, path) {
+        Some(info) if by_mount && is_fuse(info) => {
+            let obstacle = Obstacle::NotServed(NotServed::Io(error));
+            Ok(Inspection::new(info, Some(obstacle)))
+        }
+        _ => Err(InspectError::Path(error)),
+    }
+}
+
+fn is_fuse(info: &MountInfo) -> bool {
+    info.fs_type == "fuse" || info.fs_type.starts_with("fuse.")
 }
 
 impl Inspection {
@@ -158,7 +181,7 @@ fn lexically<'t>(table: &'t [MountInfo], path: &Path) -> Option<&'t MountInfo> {
 /// What the mount table alone says against bypassing, in the order in which calls meet it
 /// (`mounts::resolve`).
 fn standing_obstacle(info: &MountInfo, table: &[MountInfo]) -> Option<Obstacle> {
-    if info.fs_type != "fuse" && !info.fs_type.starts_with("fuse.") {
+    if !is_fuse(info) {
         return Some(Obstacle::NotFuse);
     }
     if info.root != "/" {
@@ -243,6 +266,22 @@ mod tests {
         );
         assert!(obstacle(6).is_none());
         assert!(Inspection::new(by_id(&table, 6).unwrap(), None).read_only);
+    }
+
+    #[test]
+    fn a_closed_fuse_mount_is_still_named() {
+        let table = table(&[
+            "1 0 8:1 / / rw - ext4 /dev/a rw",
+            "2 1 0:40 / /a rw - fuse s rw",
+        ]);
+        let refused = |path, errno| {
+            let error = io::Error::from_raw_os_error(errno);
+            super::refused(&table, Path::new(path), error)
+        };
+        let found = refused("/a/x", libc::EACCES).unwrap();
+        assert_eq!(found.mountpoint, Path::new("/a"));
+        assert!(refused("/a/x", libc::ENOENT).is_err());
+        assert!(refused("/b", libc::EACCES).is_err());
     }
 
     #[test]

@@ -103,7 +103,7 @@ fn io_remedy(error: &io::Error, at: &std::path::Display<'_>) -> String {
             format!("the file system's process has ended; fusermount3 -u {at}, and mount it again")
         }
         Some(libc::EACCES | libc::EPERM) => {
-            "only the user who mounted it may use it: be that user, or mount it with --allow-other"
+            "only the user who mounted it may use it: be that user, or mount it with --allow-other (or open the directories above it)"
                 .to_owned()
         }
         _ => FIND_HOLDER.to_owned(),
