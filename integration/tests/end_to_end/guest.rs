@@ -1,0 +1,78 @@
+//! The guest programs, compiled from `integration/guests`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// How a guest is built.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    GlibcStatic,
+    GlibcDynamic,
+    MuslStatic,
+    /// Neither libc nor start-up code.
+    Bare,
+    Go,
+}
+
+impl Kind {
+    fn command(self) -> Command {
+        let (compiler, options): (_, &[&str]) = match self {
+            Kind::GlibcStatic => ("gcc", &["-static", "-pthread"]),
+            Kind::GlibcDynamic => ("gcc", &["-pthread"]),
+            Kind::MuslStatic => ("musl-gcc", &["-static", "-pthread"]),
+            Kind::Bare => (
+                "gcc",
+                &[
+                    "-static",
+                    "-nostdlib",
+                    "-fno-builtin",
+                    "-fno-stack-protector",
+                ],
+            ),
+            Kind::Go => ("go", &["build"]),
+        };
+        let mut command = Command::new(compiler);
+        command.args(options);
+        if let Kind::Go = self {
+            // Nothing from the network, and no module: one file.
+            command.envs([
+                ("GO111MODULE", "off"),
+                ("CGO_ENABLED", "0"),
+                ("GOFLAGS", ""),
+            ]);
+        } else {
+            command.args(["-O1", "-Wall", "-Wextra", "-Werror"]);
+        }
+        command
+    }
+}
+
+/// Compiles `source` of `integration/guests` into `dir`. `None`, with the reason printed, when there is no
+/// such compiler.
+pub(crate) fn build(kind: Kind, source: &str, dir: &Path) -> Option<PathBuf> {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let program = dir.join(format!("guest-{number}"));
+    let mut command = kind.command();
+    if let Kind::Go = kind {
+        command
+            .env("GOCACHE", dir.join("go-cache"))
+            .env("HOME", dir);
+    }
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("guests")
+        .join(source);
+    command.arg("-o").arg(&program).arg(source);
+    match command.output() {
+        Ok(output) => {
+            let words = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{command:?}: {words}");
+            Some(program)
+        }
+        Err(error) => {
+            println!("skipped: cannot start {:?}: {error}", command.get_program());
+            None
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Whole programs on whole mounts: what `finesse-run` does is what a plain run on a plain FUSE mount does.
+//!
+//! Each test mounts below a temporary directory of its own and takes everything down when it ends. The
+//! programs come from the same target directory; `cargo build --workspace` makes them.
+
+mod guest;
+mod guests;
+mod lines;
+mod report;
+mod timed;
+mod tree;
+mod twins;

@@ -1,0 +1,124 @@
+//! Two identical mounts side by side: one of the plain build, one with the bypass door.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use finesse_integration::mount::{FileSystem, MountRequest, Mounted};
+use finesse_integration::programs;
+use tempfile::TempDir;
+
+use crate::timed;
+
+/// Everything to the bypass, look-ups too.
+pub(crate) const BYPASS_ALL: &str = "version = 1\n[defaults]\nall = \"bypass\"\n";
+
+/// Which file system, and how it is mounted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Setting {
+    pub(crate) memory: bool,
+    pub(crate) ttl: f64,
+    pub(crate) options: &'static [&'static str],
+}
+
+impl Setting {
+    pub(crate) const PASSTHROUGH: Setting = Setting {
+        memory: false,
+        ttl: 1.0,
+        options: &[],
+    };
+    pub(crate) const MEMORY: Setting = Setting {
+        memory: true,
+        ..Setting::PASSTHROUGH
+    };
+}
+
+/// A mounted file system below a directory of its own.
+#[derive(Debug)]
+pub(crate) struct Twin {
+    pub(crate) mounted: Mounted,
+    /// What lies below a pass-through mount.
+    pub(crate) source: PathBuf,
+}
+
+impl Twin {
+    pub(crate) fn path(&self) -> &Path {
+        self.mounted.path()
+    }
+}
+
+/// Both; paths of the one are as long as paths of the other.
+#[derive(Debug)]
+pub(crate) struct Twins {
+    pub(crate) plain: Twin,
+    pub(crate) bypass: Twin,
+    pub(crate) policy: PathBuf,
+    // Last: the mounts go before the directory.
+    pub(crate) dir: TempDir,
+}
+
+/// Whether there is FUSE; says so if not.
+pub(crate) fn have_fuse() -> bool {
+    let there = fs::File::options().read(true).write(true).open("/dev/fuse");
+    if let Err(error) = &there {
+        println!("skipped: /dev/fuse cannot be opened: {error}");
+    }
+    there.is_ok()
+}
+
+impl Twins {
+    /// `None`, with the reason printed, when there is no FUSE. `below` is where in each twin's own directory
+    /// the mountpoint lies.
+    pub(crate) fn mount(setting: Setting, below: &str) -> Option<Twins> {
+        if !have_fuse() {
+            return None;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        open_to_all(dir.path());
+        let plain = programs::mount_plain().unwrap();
+        let bypass = programs::mount().unwrap();
+        let policy = dir.path().join("policy.toml");
+        fs::write(&policy, BYPASS_ALL).unwrap();
+        Some(Twins {
+            plain: twin(&plain, setting, &dir.path().join("p"), below),
+            bypass: twin(&bypass, setting, &dir.path().join("b"), below),
+            policy,
+            dir,
+        })
+    }
+
+    /// `arguments` under `finesse-run` with the policy that bypasses everything.
+    pub(crate) fn finesse_run<S: AsRef<std::ffi::OsStr>>(&self, arguments: &[S]) -> Command {
+        let mut command = timed::command(&[programs::run().unwrap()]);
+        command.arg("--policy").arg(&self.policy);
+        command.args(arguments);
+        command
+    }
+}
+
+fn twin(program: &Path, setting: Setting, dir: &Path, below: &str) -> Twin {
+    let source = dir.join("source");
+    let mountpoint = dir.join("at").join(below);
+    for made in [&source, &mountpoint] {
+        fs::create_dir_all(made).unwrap();
+    }
+    let file_system = match setting.memory {
+        true => FileSystem::Memory,
+        false => FileSystem::Passthrough(&source),
+    };
+    let request = MountRequest {
+        ttl: Some(Duration::from_secs_f64(setting.ttl)),
+        options: setting.options.iter().map(OsString::from).collect(),
+        ..MountRequest::new(program, file_system)
+    };
+    let mounted = request.start(&mountpoint).unwrap();
+    Twin { mounted, source }
+}
+
+/// Temporary directories are closed to other users, whom some tests become.
+pub(crate) fn open_to_all(dir: &Path) {
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
+}
