@@ -127,11 +127,12 @@ fn same_on_both(kind: Kind, source: &str, setting: Setting, expected: &[&str]) {
     );
     assert_eq!(bypass.err, "");
     Report::read(&report).assert_bypassed(expected);
-    let trees = [&twins.plain, &twins.bypass].map(|twin| tree::describe(twin.path()).join("\n"));
+    let trees = [&twins.plain, &twins.bypass]
+        .map(|twin| tree::describe(twin.path(), twin.path()).join("\n"));
     assert_same("final tree", ("FUSE", &trees[0]), ("bypass", &trees[1]));
     assert!(!trees[0].is_empty());
     if !setting.memory {
-        let below = tree::describe(&twins.bypass.source).join("\n");
+        let below = tree::describe(&twins.bypass.source, twins.bypass.path()).join("\n");
         assert_same(
             "tree below the mount",
             ("source", &below),

@@ -6,25 +6,27 @@ use std::path::Path;
 
 /// One line a node below `root`: path, kind, mode, owner, links, size, target, content; times only when they
 /// were set to something long past.
-pub(crate) fn describe(root: &Path) -> Vec<String> {
+///
+/// Absolute symbolic links name the `mount`; what is below it is shown as `@`.
+pub(crate) fn describe(root: &Path, mount: &Path) -> Vec<String> {
     let mut lines = Vec::new();
-    add(root, root, &mut lines);
+    add((root, mount), root, &mut lines);
     lines.sort();
     lines
 }
 
-fn add(root: &Path, dir: &Path, lines: &mut Vec<String>) {
+fn add(roots: (&Path, &Path), dir: &Path, lines: &mut Vec<String>) {
     let entries = fs::read_dir(dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
     for entry in entries {
         let path = entry.unwrap().path();
-        lines.push(line(root, &path));
+        lines.push(line(roots, &path));
         if path.symlink_metadata().is_ok_and(|it| it.is_dir()) {
-            add(root, &path, lines);
+            add(roots, &path, lines);
         }
     }
 }
 
-fn line(root: &Path, path: &Path) -> String {
+fn line((root, mount): (&Path, &Path), path: &Path) -> String {
     const LONG_PAST: i64 = 1_000_000_000;
     let name = path.strip_prefix(root).unwrap();
     let it = match path.symlink_metadata() {
@@ -46,10 +48,9 @@ fn line(root: &Path, path: &Path) -> String {
         line += &format!(" mtime {}.{}", it.mtime(), it.mtime_nsec());
     }
     if it.file_type().is_symlink() {
-        // An absolute one names its own mount.
         let target = fs::read_link(path).unwrap();
         let target = target
-            .strip_prefix(root)
+            .strip_prefix(mount)
             .map_or(target.clone(), |rest| Path::new("@").join(rest));
         line += &format!(" -> {target:?}");
     } else if it.is_file() && it.len() < 1 << 16 {
