@@ -3,6 +3,7 @@
 //! Each test mounts below a temporary directory of its own and takes everything down when it ends. The
 //! programs come from the same target directory; `cargo build --workspace` makes them.
 
+mod concurrency;
 mod differential;
 mod guest;
 mod guests;
