@@ -187,7 +187,15 @@ impl Serving<'_> {
         if old & SETGID_EXEC == SETGID_EXEC {
             new &= !libc::S_ISGID;
         }
-        (new != old).then_some(new)
+        if new == old {
+            return None;
+        }
+        // `fuse_change_attributes_common`: an inode of a mount that checks nothing has no
+        // sticky bit, and the mode is the inode's.
+        if !self.vfs.mount.default_permissions {
+            new &= !libc::S_ISVTX;
+        }
+        Some(new)
     }
 
     /// A program that runs cannot be truncated (ETXTBSY); only the kernel knows whether
