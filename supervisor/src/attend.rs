@@ -74,9 +74,7 @@ fn end_as(end: WaitStatus, mask: &SigSet) -> anyhow::Result<u8> {
             let mut only = SigSet::empty();
             only.add(signal);
             pthread_sigmask(SigmaskHow::SIG_UNBLOCK, Some(&only), None)?;
-            if signal == Signal::SIGPIPE {
-                crate::early::restore();
-            }
+            crate::early::default_action(signal);
             raise(signal)?;
             Ok(exit::FAILED)
         }

@@ -42,3 +42,10 @@ pub(crate) fn restore() {
         unsafe { libc::close(fd) };
     }
 }
+
+/// Gives the signal its default action, whatever start-up code or a parent made of it: the
+/// standard library handles SIGSEGV and SIGBUS, and ignores SIGPIPE.
+pub(crate) fn default_action(signal: nix::sys::signal::Signal) {
+    // SAFETY: the default action is no handler of ours.
+    unsafe { libc::signal(signal as libc::c_int, libc::SIG_DFL) };
+}

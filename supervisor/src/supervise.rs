@@ -55,7 +55,10 @@ fn prepare(setup: Setup) -> io::Result<()> {
     let program = i32::try_from(setup.program).ok().and_then(Pid::from_raw);
     let program = program.ok_or(io::ErrorKind::InvalidInput)?;
     let program = pidfd_open(program, PidfdFlags::empty())?;
-    let listener_fd = receive_listener(&setup.socket)?;
+    let Some(listener_fd) = receive_listener(&setup.socket)? else {
+        // The launcher has said why and runs the program without us.
+        return Ok(());
+    };
     let listener = Arc::new(Listener::new(listener_fd, Arc::new(Ledger::new()?)));
     if let Err(error) = listener.set_sync_wake_up() {
         tracing::debug!("traps cost more on this kernel (no SYNC_WAKE_UP): {error}");
@@ -85,19 +88,24 @@ fn leave_behind(setup: &Setup) -> io::Result<()> {
     std::env::set_current_dir("/")
 }
 
-fn receive_listener(socket: &OwnedFd) -> io::Result<OwnedFd> {
+/// `None` when the launcher gave up.
+fn receive_listener(socket: &OwnedFd) -> io::Result<Option<OwnedFd>> {
     let mut byte = [0];
     let mut control = nix::cmsg_space!([RawFd; 1]);
     let mut parts = [IoSliceMut::new(&mut byte)];
     let flags = MsgFlags::MSG_CMSG_CLOEXEC;
     let message = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut control), flags)?;
-    message
+    if message.bytes == 0 {
+        return Ok(None);
+    }
+    let listener = message
         .cmsgs()?
         .find_map(|message| match message {
             ControlMessageOwned::ScmRights(fds) => fds.first().copied().map(own),
             _ => None,
         })
-        .ok_or_else(|| io::Error::other("the launcher sent no listener"))
+        .ok_or_else(|| io::Error::other("the launcher sent no listener"))?;
+    Ok(Some(listener))
 }
 
 #[allow(unsafe_code)]
