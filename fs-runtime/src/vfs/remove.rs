@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use finesse_wire::Place;
+use finesse_wire::{NotMine, Place};
 use fuser::INodeNo;
 
 use crate::coherence::Change;
@@ -60,11 +60,22 @@ impl Serving<'_> {
         };
         self.vfs
             .may_delete(&self.who, place.dir.node, &victim, true, self.now)?;
+        self.leave_held_directory(parent, name, victim.attr.ino)?;
         self.vfs.backend.rmdir(self.who.caller(), parent, name)?;
         self.vfs.names.name_changed(parent, name);
         self.vfs.names.attr_changed(victim.attr.ino);
         drop(gate);
         let change = Change::new().directory_gone(parent, name, victim.attr.ino);
         Ok(self.publish(&change))
+    }
+
+    /// A directory that somebody holds has to die for the kernel too (`IS_DEADDIR`), which
+    /// a notification brings about by its name only.
+    fn leave_held_directory(&self, parent: INodeNo, name: &OsStr, node: INodeNo) -> Outcome<()> {
+        let view = &self.vfs.view;
+        if view.knows(node) && view.name(view.key(parent, name)).is_none() {
+            return Err(NotMine::DirectoryInUse.into());
+        }
+        Ok(())
     }
 }
