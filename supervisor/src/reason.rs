@@ -26,6 +26,8 @@ pub enum Reason {
     Confined,
     /// The path does not lead into a Finesse mount.
     OtherFileSystem,
+    /// The path starts from a directory that was removed.
+    RemovedDirectory,
     /// The two paths lie on different file systems.
     TwoFileSystems,
     /// A directory above the mount may not be searchable for this caller.
@@ -59,6 +61,7 @@ impl Reason {
             Reason::TargetGone => "target gone",
             Reason::Confined => "confined target",
             Reason::OtherFileSystem => "other file system",
+            Reason::RemovedDirectory => "removed directory",
             Reason::TwoFileSystems => "two file systems",
             Reason::AncestorPermissions => "permissions above the mount",
             Reason::NotServed => "mount without Finesse",

@@ -129,6 +129,10 @@ impl Mount {
         if FileType::from_raw_mode(found.stx_mode.into()) != FileType::Directory {
             return Err(Reason::Arguments);
         }
+        // Nothing is found or made in it any more, whatever its mode: IS_DEADDIR.
+        if found.stx_nlink == 0 {
+            return Err(Reason::RemovedDirectory);
+        }
         Ok(self.located(found, NodeId(found.stx_ino), path))
     }
 

@@ -87,14 +87,18 @@ impl Snapshot {
     }
 }
 
-/// Mount id, inode and type of what a path names, from what the kernel has cached: no
+/// Mount id, inode, type and links of what a path names, from what the kernel has cached: no
 /// file system is asked.
 pub(super) fn look(path: impl rustix::path::Arg) -> rustix::io::Result<Statx> {
     statx(
         CWD,
         path,
         AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT,
-        StatxFlags::TYPE | StatxFlags::MODE | StatxFlags::INO | StatxFlags::MNT_ID,
+        StatxFlags::TYPE
+            | StatxFlags::MODE
+            | StatxFlags::NLINK
+            | StatxFlags::INO
+            | StatxFlags::MNT_ID,
     )
 }
 
