@@ -24,6 +24,7 @@ mod run;
 mod slow;
 mod supervise;
 mod targets;
+mod turns;
 mod worker;
 
 pub use connection::ConnectError;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use finesse_channel::Pending;
 use finesse_notify::{Listener, Notification};
@@ -20,9 +20,12 @@ use crate::report::{Outcome, Report};
 use crate::request;
 use crate::slow::SlowCall;
 use crate::targets::{Identity, Process, Standing, Targets, Thread};
+use crate::turns::Turns;
 
 /// Workers to begin with: one answers, one receives.
 const FEW: usize = 2;
+/// How long other calls may wait for this one before another worker receives them.
+const SOON: Duration = Duration::from_micros(300);
 /// Workers at the most. More than the CPUs only when some are held up.
 const MANY: usize = 16;
 
@@ -35,7 +38,7 @@ pub(crate) struct Shared {
     pub(crate) report: Arc<Report>,
     /// `--no-bypass`: everything continues.
     pub(crate) no_bypass: bool,
-    waiting: AtomicUsize,
+    turns: Arc<Turns>,
     workers: AtomicUsize,
 }
 
@@ -71,14 +74,28 @@ impl Shared {
             mounts: Mounts::new(),
             report,
             no_bypass,
-            waiting: AtomicUsize::new(0),
+            turns: Arc::new(Turns::new()),
             workers: AtomicUsize::new(0),
         })
     }
 
-    /// Starts the first workers.
+    /// Starts the first workers, and the watchdog over them.
     pub(crate) fn start(self: &Arc<Self>) -> std::io::Result<()> {
-        (0..FEW).try_for_each(|_| self.add_worker())
+        (0..FEW).try_for_each(|_| self.add_worker())?;
+        let shared = Arc::clone(self);
+        std::thread::Builder::new()
+            .name("watchdog".into())
+            .spawn(move || shared.turns.watch(|| shared.replace_worker()))?;
+        Ok(())
+    }
+
+    /// All workers are held up: another one receives.
+    fn replace_worker(self: &Arc<Self>) {
+        if self.workers.load(Ordering::Relaxed) < MANY
+            && let Err(error) = self.add_worker()
+        {
+            tracing::debug!("cannot start another worker: {error}");
+        }
     }
 
     fn add_worker(self: &Arc<Self>) -> std::io::Result<()> {
@@ -90,19 +107,20 @@ impl Shared {
         Ok(())
     }
 
-    /// The next notification. When nobody is left to receive the one after it, because
-    /// all workers are held up, another worker starts.
-    fn receive(self: &Arc<Self>) -> std::io::Result<Notification> {
-        self.waiting.fetch_add(1, Ordering::Relaxed);
+    /// The next notification, when it is this worker's turn.
+    fn receive(&self) -> std::io::Result<Notification> {
+        self.turns.begin();
         let received = self.listener.receive();
-        let others = self.waiting.fetch_sub(1, Ordering::Relaxed) - 1;
-        if others == 0
-            && self.workers.load(Ordering::Relaxed) < MANY
-            && let Err(error) = self.add_worker()
-        {
-            tracing::debug!("cannot start another worker: {error}");
-        }
+        self.turns
+            .end(received.as_ref().map_or(0, Notification::tid));
         received
+    }
+
+    /// This worker is held up for a while.
+    fn step_aside(self: &Arc<Self>) {
+        if !self.turns.step_aside() {
+            self.replace_worker();
+        }
     }
 }
 
@@ -298,7 +316,12 @@ impl Worker {
             pending,
             answer,
         } = forwarded;
-        if connection.client().wait(&pending, BRIEF) {
+        let client = connection.client();
+        let soon = client.wait(&pending, SOON) || {
+            self.shared.step_aside();
+            client.wait(&pending, BRIEF)
+        };
+        if soon {
             answer.collect(connection.client(), notification, pending, &mut self.reply);
         } else {
             connection.hand_over(SlowCall {

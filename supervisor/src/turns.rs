@@ -1,0 +1,200 @@
+//! Whose turn it is to receive.
+//!
+//! The kernel wakes every thread that waits for a notification, for each notification
+//! (`recv_wait_event`, kernel/seccomp.c), and one that wakes for nothing costs as much as
+//! the call. So one worker receives and serves, again and again, and the others are
+//! parked. A worker that is held up steps aside for a parked one. When calls come from
+//! several threads at once, as many workers receive as there are CPUs.
+//!
+//! A worker may be held up where it cannot tell, in a page fault on the target's memory
+//! for instance. A watchdog looks for that, every few milliseconds while there are calls
+//! and not at all while there are none.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+/// How long a worker may be held up before another one receives.
+const TICK: Duration = Duration::from_millis(5);
+/// Ticks without a call after which the watchdog sleeps.
+const QUIET: u32 = 4;
+
+/// The turns of all workers.
+#[derive(Debug)]
+pub(crate) struct Turns {
+    seats: Mutex<Seats>,
+    parked: Condvar,
+    /// Notifications received; Relaxed: only compared with itself.
+    received: AtomicU64,
+    /// Those that came from another thread than the one before.
+    mixed: AtomicU64,
+    last_tid: AtomicU32,
+    /// The watchdog sleeps without end.
+    watchdog_sleeps: AtomicBool,
+    watchdog: Condvar,
+    alarm: Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Seats {
+    /// Workers that receive.
+    receiving: usize,
+    /// How many shall.
+    wanted: usize,
+    /// Workers that wait for a turn.
+    waiting: usize,
+}
+
+impl Turns {
+    pub(crate) fn new() -> Self {
+        Turns {
+            seats: Mutex::new(Seats {
+                receiving: 0,
+                wanted: 1,
+                waiting: 0,
+            }),
+            parked: Condvar::new(),
+            received: AtomicU64::new(0),
+            mixed: AtomicU64::new(0),
+            last_tid: AtomicU32::new(0),
+            watchdog_sleeps: AtomicBool::new(false),
+            watchdog: Condvar::new(),
+            alarm: Mutex::new(()),
+        }
+    }
+
+    /// Waits for a turn and begins it.
+    pub(crate) fn begin(&self) {
+        let mut seats = self.seats.lock();
+        while seats.receiving >= seats.wanted {
+            seats.waiting += 1;
+            self.parked.wait(&mut seats);
+            seats.waiting -= 1;
+        }
+        seats.receiving += 1;
+    }
+
+    /// Ends a turn: a notification of thread `tid` was received.
+    pub(crate) fn end(&self, tid: u32) {
+        self.seats.lock().receiving -= 1;
+        self.received.fetch_add(1, Ordering::Relaxed);
+        if self.last_tid.swap(tid, Ordering::Relaxed) != tid {
+            self.mixed.fetch_add(1, Ordering::Relaxed);
+        }
+        if self.watchdog_sleeps.load(Ordering::Relaxed) {
+            let _alarm = self.alarm.lock();
+            self.watchdog.notify_one();
+        }
+    }
+
+    /// Lets a parked worker receive, because this one is held up. False when there is
+    /// none: another worker must be started.
+    pub(crate) fn step_aside(&self) -> bool {
+        let seats = self.seats.lock();
+        if seats.receiving > 0 {
+            return true;
+        }
+        self.parked.notify_one();
+        seats.waiting > 0
+    }
+
+    /// Watches over the turns; `more` starts another worker.
+    pub(crate) fn watch(self: &Arc<Self>, more: impl Fn()) {
+        let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+        let mut quiet = 0;
+        let (mut seen, mut seen_mixed) = (0, 0);
+        loop {
+            std::thread::sleep(TICK);
+            let received = self.received.load(Ordering::Relaxed);
+            let mixed = self.mixed.load(Ordering::Relaxed);
+            let (calls, switches) = (received - seen, mixed - seen_mixed);
+            (seen, seen_mixed) = (received, mixed);
+            if calls == 0 && self.seats.lock().receiving == 0 && !self.step_aside() {
+                more();
+            }
+            // Some threads take turns in one program without ever calling at once; many
+            // switches mean that they do not wait for each other.
+            let many = switches * 4 > calls && calls > 20;
+            self.want(if many { cpus } else { 1 });
+            quiet = if calls == 0 { quiet + 1 } else { 0 };
+            if quiet >= QUIET {
+                self.sleep_until_called(received);
+                quiet = 0;
+            }
+        }
+    }
+
+    fn want(&self, wanted: usize) {
+        let mut seats = self.seats.lock();
+        if wanted > seats.wanted {
+            self.parked.notify_all();
+        }
+        seats.wanted = wanted;
+    }
+
+    fn sleep_until_called(&self, received: u64) {
+        let mut alarm = self.alarm.lock();
+        self.watchdog_sleeps.store(true, Ordering::SeqCst);
+        // A call in between is seen here, or sees the flag and waits for the lock.
+        if self.received.load(Ordering::SeqCst) == received && self.seats.lock().receiving > 0 {
+            self.watchdog.wait(&mut alarm);
+        }
+        self.watchdog_sleeps.store(false, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    #[test]
+    fn one_receives_until_it_steps_aside() {
+        let turns = Arc::new(Turns::new());
+        turns.begin();
+        let other = {
+            let turns = Arc::clone(&turns);
+            thread::spawn(move || turns.begin())
+        };
+        while turns.seats.lock().waiting == 0 {
+            thread::yield_now();
+        }
+        turns.end(1);
+        assert!(!other.is_finished());
+        assert!(turns.step_aside());
+        other.join().unwrap();
+        assert_eq!(turns.seats.lock().receiving, 1);
+    }
+
+    #[test]
+    fn nobody_left_means_another_worker() {
+        let turns = Turns::new();
+        turns.begin();
+        assert!(turns.step_aside(), "somebody receives");
+        turns.end(1);
+        assert!(!turns.step_aside());
+    }
+
+    #[test]
+    fn the_watchdog_replaces_a_worker_that_hangs() {
+        let turns = Arc::new(Turns::new());
+        turns.begin();
+        turns.end(1);
+        let started = Arc::new(AtomicU32::new(0));
+        let (watched, count) = (Arc::clone(&turns), Arc::clone(&started));
+        thread::spawn(move || {
+            watched.watch(|| {
+                count.fetch_add(1, Ordering::Relaxed);
+                // The new worker takes its turn and keeps it.
+                watched.begin();
+            });
+        });
+        let end = std::time::Instant::now() + Duration::from_secs(10);
+        while started.load(Ordering::Relaxed) == 0 {
+            assert!(std::time::Instant::now() < end, "no worker was started");
+            thread::yield_now();
+        }
+    }
+}
