@@ -115,7 +115,7 @@ int main(int count, char **arguments)
 		perror("calls");
 		return 2;
 	}
-	umask(022);
+	umask(027);
 	int dir = open(".", O_RDONLY | O_DIRECTORY);
 	every_call(dir);
 	through_libc(dir);

@@ -156,7 +156,7 @@ func main() {
 	if len(os.Args) != 2 || os.Chdir(os.Args[1]) != nil {
 		os.Exit(2)
 	}
-	syscall.Umask(0o022)
+	syscall.Umask(0o027)
 	dir, err := syscall.Open(".", syscall.O_RDONLY|syscall.O_DIRECTORY, 0)
 	say("open", err)
 	standardLibrary()

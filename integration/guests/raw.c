@@ -52,7 +52,7 @@ static int run(long count, char **arguments)
 {
 	if (count != 2 || kernel(SYS_chdir, (long)arguments[1], 0, 0, 0, 0) != 0)
 		return 2;
-	kernel(SYS_umask, 022, 0, 0, 0, 0);
+	kernel(SYS_umask, 027, 0, 0, 0, 0);
 	/* O_RDONLY | O_DIRECTORY */
 	every_call(kernel(SYS_open, (long)".", 0200000, 0, 0, 0));
 	return 0;
