@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 /// Looks between two glances at the clock: about 2 µs.
 const LOOKS: u32 = 64;
-/// A longer time between two glances means that another thread had this CPU.
-const PREEMPTED: Duration = Duration::from_micros(25);
+/// A longer time between two glances means that a thread that computes had this CPU for a
+/// time slice. Shorter ones are interrupts, and the hypervisor.
+const PREEMPTED: Duration = Duration::from_micros(500);
 
 static CPUS: LazyLock<usize> =
     LazyLock::new(|| std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get));
