@@ -23,7 +23,7 @@
 //! and bounded, bytes are copied before use, an unexpected state is the peer's fault and
 //! ends the slot. There are no references into payload memory.
 //!
-//! The hand-shake ([`mod@doorbell`], [`mod@bell`], [`mod@completions`], [`mod@end`]) is
+//! The hand-shake (`doorbell`, `bell`, `completions`, `end`) is
 //! model-checked: `RUSTFLAGS='--cfg loom' cargo test -p finesse-channel --release loom`
 //! builds only these modules, over loom's atomics, and runs their `loom_` tests.
 
