@@ -183,7 +183,11 @@ impl Tree {
             let read = |target: &mut Vec<u8>| {
                 readlinkat_raw(directory, name, rustix::buffer::spare_capacity(target)).map(|_| ())
             };
-            read(&mut target).map_err(stale)?;
+            // No link any more: another file has the name now.
+            read(&mut target).map_err(|errno| match errno {
+                Errno::INVAL => Errno::STALE,
+                errno => stale(errno),
+            })?;
             verify(
                 &super::attributes::stat_at(directory, name).map_err(stale)?,
                 known.identity,
