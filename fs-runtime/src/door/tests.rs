@@ -1,6 +1,6 @@
 //! Sessions over real sockets and shared memory.
 
-use std::io::{IoSliceMut, Read, Write};
+use std::io::{ErrorKind, IoSliceMut, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -83,12 +83,15 @@ fn send(mut socket: &UnixStream, packet: &[u8]) {
     assert_eq!(socket.write(packet).unwrap(), packet.len());
 }
 
-/// The next packet; `None` at the end.
+/// The next packet; `None` at the end, which is a reset for a peer that the door had not
+/// accepted yet.
 fn hear(mut socket: &UnixStream) -> Option<FromRuntime> {
     let mut packet = [0; 256];
-    match socket.read(&mut packet).unwrap() {
-        0 => None,
-        len => Some(FromRuntime::decode(&packet[..len]).unwrap()),
+    match socket.read(&mut packet) {
+        Ok(0) => None,
+        Ok(len) => Some(FromRuntime::decode(&packet[..len]).unwrap()),
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => None,
+        Err(error) => panic!("{error}"),
     }
 }
 
