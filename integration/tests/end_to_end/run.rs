@@ -27,14 +27,17 @@ fn run<S: AsRef<OsStr>>(arguments: &[S]) -> Done {
     timed::run(&mut finesse_run(arguments), LIMIT)
 }
 
-/// Runs a shell's `script` plainly, under `finesse-run`, and with a report.
+/// Runs a shell's `script` plainly, under `finesse-run`, and with a report. What whoever runs
+/// the tests ignores, as nohup(1) does, a shell could not take back.
 fn three_ways(script: &str) -> [Done; 3] {
+    const PROGRAM: [&str; 4] = ["env", "--default-signal=HUP,INT,TERM", "/bin/sh", "-c"];
     let dir = tempfile::tempdir().unwrap();
     let report = dir.path().join("report.json");
     let report = format!("--report-json={}", report.display());
-    let plain = timed::run(&mut timed::command(&["/bin/sh", "-c", script]), LIMIT);
-    let under = run(&["--", "/bin/sh", "-c", script]);
-    let reported = run(&[&report, "--", "/bin/sh", "-c", script]);
+    let program = [&PROGRAM[..], &[script]].concat();
+    let plain = timed::run(&mut timed::command(&program), LIMIT);
+    let under = run(&[&["--"], &program[..]].concat());
+    let reported = run(&[&[&report, "--"], &program[..]].concat());
     [plain, under, reported]
 }
 
