@@ -65,7 +65,12 @@ fn run<FS: Filesystem>(
     unmount_on_signal(session.unmount_callable(), mountpoint.to_owned(), signals);
     announce(ready_fd)?;
     log::info!("serving {}", mountpoint.display());
-    session.run().map_err(Failure::Serve)
+    match session.run() {
+        // One thread took the kernel's farewell; its leaving aborts the connection under the
+        // others (FUSE_ABORT_ERROR). The mount is gone all the same.
+        Err(error) if error.raw_os_error() == Some(libc::ECONNABORTED) => Ok(()),
+        end => end.map_err(Failure::Serve),
+    }
 }
 
 /// `checked` says that permissions are checked by mode, owner and group.
