@@ -9,7 +9,7 @@
 //! | umask | process | replaced by umask(2); exec |
 //! | standing (namespaces, root) | process | chroot, pivot_root, unshare, setns, landlock confine for good; exec |
 //! | program, and so policy | process | exec |
-//! | memory handle | process | exec |
+//! | memory handle | process | exec, even one that was not seen: it reads as nothing then |
 //!
 //! A thread id that was reused cannot be mistaken: each thread is held by a pidfd, and
 //! what is remembered counts only while that pidfd says that it lives.
@@ -24,7 +24,7 @@ use finesse_policy::Policy;
 use parking_lot::Mutex;
 
 pub(crate) use process::{Process, Standing};
-pub(crate) use thread::{Identity, Thread};
+pub(crate) use thread::{Identity, Start, Thread};
 
 use crate::calls::Event;
 use crate::reason::Reason;
@@ -32,7 +32,17 @@ use process::Home;
 use thread::Identities;
 
 /// Threads remembered before the dead ones among them are looked for.
-const SWEEP_AT: usize = 512;
+/// Each holds two descriptors, and so does each process.
+const SWEEP_AT: usize = 128;
+
+/// A thread, as it is known when it makes a call.
+#[derive(Debug)]
+pub(crate) struct Met {
+    pub(crate) thread: Arc<Thread>,
+    /// It was looked up by its number for this very call. That it was the one that waits
+    /// is certain once the notification is found valid afterwards.
+    pub(crate) just_now: bool,
+}
 
 /// The threads and processes of the supervised program.
 #[derive(Debug)]
@@ -70,29 +80,40 @@ impl Targets {
     }
 
     /// The thread `tid`, which waits in a notification. The caller checks afterwards that
-    /// it lives ([`Thread::pidfd`]), and that the notification is still valid.
-    pub(crate) fn thread(&self, tid: u32) -> Result<Arc<Thread>, Reason> {
+    /// it lives ([`Thread::pidfd`]).
+    pub(crate) fn thread(&self, tid: u32) -> Result<Met, Reason> {
         if let Some(thread) = self.known.lock().threads.get(&tid) {
-            return Ok(Arc::clone(thread));
+            return Ok(Met {
+                thread: Arc::clone(thread),
+                just_now: false,
+            });
         }
         self.meet(tid)
     }
 
     /// Forgets a thread that turned out to be dead and looks who has its id now.
-    pub(crate) fn meet_again(&self, tid: u32) -> Result<Arc<Thread>, Reason> {
+    pub(crate) fn meet_again(&self, tid: u32) -> Result<Met, Reason> {
         self.known.lock().threads.remove(&tid);
         self.meet(tid)
     }
 
-    fn meet(&self, tid: u32) -> Result<Arc<Thread>, Reason> {
+    /// As [`Targets::meet_again`], and forgets its process as well: it has executed
+    /// another program after its exec was seen to begin and before it ended.
+    pub(crate) fn meet_program_again(&self, thread: &Thread, tid: u32) -> Result<Met, Reason> {
+        self.known.lock().forget_process(thread.process().tgid());
+        self.meet(tid)
+    }
+
+    fn meet(&self, tid: u32) -> Result<Met, Reason> {
         // The pidfd first: if it lives when it is checked later, all that was read in
         // between was read of the same thread.
         let pidfd = thread::open_pidfd(tid).ok();
+        let task = thread::open_task(tid).map_err(|_| Reason::TargetGone)?;
         let status = thread::status(tid).ok_or(Reason::TargetGone)?;
         let tgid = u32::try_from(status.tgid).map_err(|_| Reason::TargetGone)?;
         let process = self.process(tgid, &status)?;
         let identity = self.identities.of(&status);
-        let thread = Arc::new(Thread::new(pidfd, process, identity));
+        let thread = Arc::new(Thread::new(pidfd, task, process, identity));
         let mut known = self.known.lock();
         if thread.pidfd().is_some() && !known.uncertain.contains(&tgid) {
             known.threads.insert(tid, Arc::clone(&thread));
@@ -100,7 +121,10 @@ impl Targets {
         if known.threads.len() >= known.sweep_at {
             known.sweep();
         }
-        Ok(thread)
+        Ok(Met {
+            thread,
+            just_now: true,
+        })
     }
 
     fn process(&self, tgid: u32, status: &procfs::process::Status) -> Result<Arc<Process>, Reason> {
@@ -140,12 +164,12 @@ impl Targets {
                 self.known.lock().threads.remove(&tid);
             }
             Event::Umask(mask) => {
-                if let Ok(thread) = self.thread(tid) {
+                if let Ok(thread) = self.living(tid) {
                     thread.process().set_umask(mask);
                 }
             }
             Event::Confine => {
-                let thread = self.thread(tid);
+                let thread = self.living(tid);
                 let mut known = self.known.lock();
                 known.confinement = true;
                 if let Ok(thread) = thread {
@@ -154,6 +178,17 @@ impl Targets {
             }
             Event::Exec => self.forget_program(tid),
         }
+    }
+
+    /// The thread that has this id now.
+    fn living(&self, tid: u32) -> Result<Arc<Thread>, Reason> {
+        let met = self.thread(tid)?;
+        let met = if met.just_now || met.thread.lives() {
+            met
+        } else {
+            self.meet_again(tid)?
+        };
+        Ok(met.thread)
     }
 
     fn forget_program(&self, tid: u32) {
@@ -166,24 +201,28 @@ impl Targets {
         };
         let Some(tgid) = tgid else { return };
         let mut known = self.known.lock();
-        known
-            .threads
-            .retain(|_, thread| thread.process().tgid() != tgid);
+        known.forget_process(tgid);
         if tid != tgid {
             known.uncertain.insert(tgid);
-        }
-        // The standing stays: exec does not lift a confinement.
-        let confined = known
-            .processes
-            .get(&tgid)
-            .is_some_and(|p| p.standing() == Standing::Confined);
-        if !confined {
-            known.processes.remove(&tgid);
         }
     }
 }
 
 impl Known {
+    /// Forgets a process and its threads, but not its standing: exec does not lift a
+    /// confinement.
+    fn forget_process(&mut self, tgid: u32) {
+        self.threads
+            .retain(|_, thread| thread.process().tgid() != tgid);
+        let confined = self
+            .processes
+            .get(&tgid)
+            .is_some_and(|p| p.standing() == Standing::Confined);
+        if !confined {
+            self.processes.remove(&tgid);
+        }
+    }
+
     fn sweep(&mut self) {
         self.threads.retain(|_, thread| thread.lives());
         self.processes.retain(|_, process| process.lives());

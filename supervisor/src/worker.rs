@@ -19,7 +19,7 @@ use crate::reason::Reason;
 use crate::report::{Outcome, Report};
 use crate::request;
 use crate::slow::SlowCall;
-use crate::targets::{Identity, Process, Standing, Targets, Thread};
+use crate::targets::{Identity, Met, Standing, Targets, Thread};
 use crate::turns::Turns;
 
 /// Workers to begin with: one answers, one receives.
@@ -189,24 +189,17 @@ impl Worker {
     ) -> Result<Forwarded, Stop> {
         let tid = notification.tid();
         let call = self.decode(notification)?;
-        let thread = self.identify(tid)?;
+        let met = self.identify(tid)?;
+        let Met { thread, just_now } = self.read_arguments(met, tid, &call)?;
         let identity = may_bypass(&thread, &call)?;
-        self.arguments.read(tid, &call)?;
         let mounts = self.shared.mounts.current();
         let lookup = Lookup {
-            tid,
+            thread: &thread,
             identity,
             mutates: !call.operation.is_lookup(),
         };
         let (at, to) = locate(&mounts, lookup, &call, &self.arguments)?;
-        decide(
-            thread.process(),
-            tid,
-            &call,
-            &self.arguments,
-            &at,
-            to.as_ref(),
-        )?;
+        decide(&thread, &call, &self.arguments, &at, to.as_ref())?;
         let connection = at
             .mount
             .door
@@ -221,12 +214,13 @@ impl Worker {
                 .ok_or(Reason::Arguments)?,
         };
         request.encode(&mut self.request);
-        let answer = self.prepare_answer(&call, &thread, &at, started)?;
-        // All that was read was the thread's own if it still waits now; and from here on
-        // the call may have an effect.
-        if !notification.is_valid() {
+        let answer = self.prepare_answer(&call, &thread, &at, started);
+        // What is remembered of a thread is bound to it. What was just looked up by its
+        // number was its own if it still waits now.
+        if just_now && !notification.is_valid() {
             return Err(Reason::TargetGone.into());
         }
+        // From here on the call may have an effect.
         notification.set_forwarded(true);
         let pending = connection.post(&self.request).map_err(|_| {
             notification.set_forwarded(false);
@@ -252,15 +246,15 @@ impl Worker {
 
     /// Who calls: remembered, if the thread of that id is still the same one. The same
     /// system call asks for news of the mount table.
-    fn identify(&self, tid: u32) -> Result<Arc<Thread>, Reason> {
+    fn identify(&self, tid: u32) -> Result<Met, Reason> {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        let thread = self.shared.targets.thread(tid)?;
+        let met = self.shared.targets.thread(tid)?;
         let now = Timespec {
             tv_sec: 0,
             tv_nsec: 0,
         };
         let mount_watch = PollFd::new(&self.mount_watch, PollFlags::PRI);
-        let (mounts_changed, is_dead) = if let Some(pidfd) = thread.pidfd() {
+        let (mounts_changed, is_dead) = if let Some(pidfd) = met.thread.pidfd() {
             let mut fds = [mount_watch, PollFd::new(&pidfd, PollFlags::IN)];
             poll(&mut fds, Some(&now)).map_err(|_| Reason::TargetGone)?;
             (!fds[0].revents().is_empty(), !fds[1].revents().is_empty())
@@ -275,7 +269,21 @@ impl Worker {
         if is_dead {
             self.shared.targets.meet_again(tid)
         } else {
-            Ok(thread)
+            Ok(met)
+        }
+    }
+
+    fn read_arguments(&mut self, met: Met, tid: u32, call: &PathCall) -> Result<Met, Reason> {
+        let memory = met.thread.process().memory().ok_or(Reason::Memory)?;
+        match self.arguments.read(memory, call) {
+            Ok(()) => Ok(met),
+            Err(Reason::TargetGone) => {
+                let again = self.shared.targets.meet_program_again(&met.thread, tid)?;
+                let memory = again.thread.process().memory().ok_or(Reason::Memory)?;
+                self.arguments.read(memory, call)?;
+                Ok(again)
+            }
+            Err(reason) => Err(reason),
         }
     }
 
@@ -285,7 +293,7 @@ impl Worker {
         thread: &Thread,
         at: &Located<'_>,
         started: Instant,
-    ) -> Result<Answer, Reason> {
+    ) -> Answer {
         let has_result = matches!(
             call.detail,
             Detail::Stat { .. }
@@ -293,11 +301,8 @@ impl Worker {
                 | Detail::Buffer { .. }
                 | Detail::NamedBuffer { .. }
         );
-        let memory = has_result
-            .then(|| thread.process().memory())
-            .transpose()
-            .map_err(|_| Reason::Memory)?;
-        Ok(Answer {
+        let memory = thread.process().memory().filter(|_| has_result).cloned();
+        Answer {
             started,
             report: Arc::clone(&self.shared.report),
             detail: call.detail,
@@ -307,7 +312,7 @@ impl Worker {
                 mount_id: at.mount.id,
                 statfs_flags: at.mount.statfs_flags,
             },
-        })
+        }
     }
 
     fn finish(&mut self, notification: Notification, forwarded: Forwarded) {
@@ -384,17 +389,16 @@ fn locate<'a>(
 }
 
 fn decide(
-    process: &Process,
-    tid: u32,
+    thread: &Thread,
     call: &PathCall,
     arguments: &Arguments,
     at: &Located<'_>,
     to: Option<&Located<'_>>,
 ) -> Result<(), Stop> {
-    let policy = process.policy();
+    let policy = thread.process().policy();
     let needs_path = policy.needs_path(call.operation);
     let path = |arg, text: &[u8]| match needs_path {
-        true => full_path(tid, arg, text).map_err(|_| Reason::TargetGone),
+        true => full_path(thread, arg, text).map_err(|_| Reason::TargetGone),
         false => Ok(Path::new("").to_owned()),
     };
     let judged = |located: &Located<'_>, path: &Path| {

@@ -1,9 +1,10 @@
 //! The supervisor's end.
 
 use std::os::fd::OwnedFd;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+// Unlike the standard library's, its Condvar makes no system call when nobody waits.
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use thiserror::Error;
 
 use crate::completions::Completions;
@@ -242,11 +243,7 @@ impl Client {
                 if left.is_zero() {
                     return Err(PostError::Full);
                 }
-                slots = self
-                    .slot_free
-                    .wait_timeout(slots, left.min(LOOK_AGAIN))
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .0;
+                self.slot_free.wait_for(&mut slots, left.min(LOOK_AGAIN));
             }
         }
     }
@@ -265,8 +262,7 @@ impl Client {
     }
 
     fn lock(&self) -> MutexGuard<'_, Slots> {
-        // The lists are whole at every point where a holder could panic.
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+        self.slots.lock()
     }
 
     fn doorbell(&self, slot: u32) -> Doorbell<'_> {

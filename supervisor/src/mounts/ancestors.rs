@@ -2,7 +2,7 @@
 //! each path; here it is asked only where the answer is not known.
 
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::snapshot::{Mount, look};
 use crate::reason::Reason;
@@ -12,15 +12,15 @@ use crate::targets::Identity;
 const SEARCH_CAPABILITIES: [u32; 2] = [1, 2];
 
 impl Mount {
-    /// Checks the directories from `start` (the root when empty) down to the mountpoint,
-    /// which lies `components[depth..]` below it.
+    /// Checks the directories from `start` down to the mountpoint, which lies
+    /// `components[depth..]` below it.
     ///
     /// Who has the supervisor's credentials may search what the supervisor just has. For
     /// others the directories must be open to everybody.
     pub(super) fn check_ancestors(
         &self,
         identity: &Identity,
-        start: &str,
+        start: &Path,
         depth: usize,
     ) -> Result<(), Reason> {
         let searches_all = SEARCH_CAPABILITIES
@@ -29,7 +29,7 @@ impl Mount {
         if identity.is_ours || searches_all {
             return Ok(());
         }
-        let mut directory = PathBuf::from(if start.is_empty() { "/" } else { start });
+        let mut directory = start.to_owned();
         for component in &self.components[depth..] {
             if !open_to_all(&directory) {
                 return Err(Reason::AncestorPermissions);
@@ -40,7 +40,7 @@ impl Mount {
     }
 }
 
-fn open_to_all(directory: &std::path::Path) -> bool {
+fn open_to_all(directory: &Path) -> bool {
     const SEARCH: u16 = 0o111;
     let mode = look(directory).map(|found| found.stx_mode);
     // An access list may deny a single user what the mode grants to all.

@@ -14,10 +14,10 @@ use std::sync::Arc;
 use finesse_wire::{NodeId, Place};
 use rustix::fs::{FileType, Statx};
 
-use super::snapshot::{Mount, Snapshot, look};
+use super::snapshot::{Mount, Snapshot, look, look_from};
 use crate::calls::PathArg;
 use crate::reason::Reason;
-use crate::targets::Identity;
+use crate::targets::{Identity, Start, Thread};
 
 /// A path that leads into a mount.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(crate) struct Located<'p> {
 /// Whose path, and for what.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lookup<'t> {
-    pub(crate) tid: u32,
+    pub(crate) thread: &'t Thread,
     pub(crate) identity: &'t Identity,
     /// Whether the call changes something.
     pub(crate) mutates: bool,
@@ -72,7 +72,7 @@ impl Snapshot {
             .max_by_key(|(mount, _)| mount.components.len())
             .ok_or(Reason::OtherFileSystem)?;
         let found = look(mount.mountpoint.as_path()).map_err(|_| Reason::OtherFileSystem)?;
-        mount.check_ancestors(lookup.identity, "", 0)?;
+        mount.check_ancestors(lookup.identity, Path::new("/"), 0)?;
         mount.at_root(&found, rest)
     }
 
@@ -82,12 +82,9 @@ impl Snapshot {
         dirfd: i32,
         path: &'p [u8],
     ) -> Result<Located<'p>, Reason> {
-        let tid = lookup.tid;
-        let start = match dirfd {
-            libc::AT_FDCWD => format!("/proc/{tid}/cwd"),
-            fd => format!("/proc/{tid}/fd/{fd}"),
-        };
-        let found = look(start.as_str()).map_err(|_| Reason::OtherFileSystem)?;
+        let start = lookup.thread.start(dirfd);
+        let look_up = |name: &[u8]| look_from(start.task, name);
+        let found = look_up(start.name.as_bytes()).map_err(|_| Reason::OtherFileSystem)?;
         if let Some(mount) = self.by_id(found.stx_mnt_id) {
             return mount.at_directory(&found, path);
         }
@@ -101,13 +98,13 @@ impl Snapshot {
             })
             .max_by_key(|(mount, ..)| mount.components.len())
             .ok_or(Reason::OtherFileSystem)?;
-        let mut mountpoint = start.clone().into_bytes();
+        let mut mountpoint = start.name.as_bytes().to_owned();
         for component in &mount.components[depth..] {
             mountpoint.push(b'/');
             mountpoint.extend_from_slice(component);
         }
-        let found = look(mountpoint.as_slice()).map_err(|_| Reason::OtherFileSystem)?;
-        mount.check_ancestors(lookup.identity, &start, depth)?;
+        let found = look_up(&mountpoint).map_err(|_| Reason::OtherFileSystem)?;
+        mount.check_ancestors(lookup.identity, &start.path(), depth)?;
         mount.at_root(&found, rest)
     }
 }
@@ -192,15 +189,14 @@ impl TrimPrefix for [u8] {
 }
 
 /// The path in full, for policies that look at paths: lexically, in the target's terms.
-pub(crate) fn full_path(tid: u32, arg: PathArg, path: &[u8]) -> std::io::Result<PathBuf> {
+pub(crate) fn full_path(thread: &Thread, arg: PathArg, path: &[u8]) -> std::io::Result<PathBuf> {
     let path = Path::new(OsStr::from_bytes(path));
     if path.is_absolute() {
         return Ok(normalise(path));
     }
-    let start = match arg.dirfd {
-        libc::AT_FDCWD => std::fs::read_link(format!("/proc/{tid}/cwd"))?,
-        fd => std::fs::read_link(format!("/proc/{tid}/fd/{fd}"))?,
-    };
+    let Start { task, name } = thread.start(arg.dirfd);
+    let start = rustix::fs::readlinkat(task, name.as_ref(), Vec::new())?;
+    let start = Path::new(OsStr::from_bytes(start.as_bytes()));
     Ok(normalise(&start.join(path)))
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -90,8 +91,16 @@ impl Snapshot {
 /// Mount id, inode, type and links of what a path names, from what the kernel has cached: no
 /// file system is asked.
 pub(super) fn look(path: impl rustix::path::Arg) -> rustix::io::Result<Statx> {
+    look_from(CWD, path)
+}
+
+/// As [`look`], from a directory.
+pub(super) fn look_from(
+    directory: impl AsFd,
+    path: impl rustix::path::Arg,
+) -> rustix::io::Result<Statx> {
     statx(
-        CWD,
+        directory,
         path,
         AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT,
         StatxFlags::TYPE

@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use finesse_notify::Memory;
 use finesse_policy::{Policy, ProgramPolicy};
-use parking_lot::Mutex;
 use procfs::process::Status;
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
@@ -23,7 +22,7 @@ pub(crate) struct Process {
     umask: AtomicU32,
     confined: AtomicBool,
     policy: ProgramPolicy,
-    memory: Mutex<Option<Arc<Memory>>>,
+    memory: Option<Arc<Memory>>,
 }
 
 /// Whether paths mean the same for a process as for the supervisor.
@@ -86,7 +85,7 @@ impl Process {
             umask: AtomicU32::new(status.umask?),
             confined: AtomicBool::new(inherited == Standing::Confined || !at_home),
             policy: policy.for_program(&program),
-            memory: Mutex::new(None),
+            memory: Memory::open(tgid).ok().map(Arc::new),
         })
     }
 
@@ -118,15 +117,10 @@ impl Process {
         &self.policy
     }
 
-    /// The process's memory, for writing results: bound to the program that runs now.
-    pub(crate) fn memory(&self) -> std::io::Result<Arc<Memory>> {
-        let mut memory = self.memory.lock();
-        if let Some(memory) = &*memory {
-            return Ok(Arc::clone(memory));
-        }
-        let opened = Arc::new(Memory::open(self.tgid)?);
-        *memory = Some(Arc::clone(&opened));
-        Ok(opened)
+    /// The process's memory, bound to the program that it ran when it was met; none when
+    /// it may not be accessed.
+    pub(crate) fn memory(&self) -> Option<&Arc<Memory>> {
+        self.memory.as_ref()
     }
 
     pub(super) fn lives(&self) -> bool {

@@ -1,7 +1,9 @@
 //! One thread: its credentials.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use finesse_wire::{Credentials, MAX_GROUPS};
@@ -18,8 +20,24 @@ const PIDFD_THREAD: u32 = rustix::fs::OFlags::EXCL.bits();
 #[derive(Debug)]
 pub(crate) struct Thread {
     pidfd: Option<OwnedFd>,
+    /// Its directory in /proc: what is looked up there is this thread's, or nothing.
+    task: OwnedFd,
     process: Arc<Process>,
     identity: Option<Arc<Identity>>,
+}
+
+/// A thread's working directory or descriptor: a link in its directory in /proc.
+#[derive(Debug)]
+pub(crate) struct Start<'t> {
+    pub(crate) task: BorrowedFd<'t>,
+    pub(crate) name: Cow<'static, str>,
+}
+
+impl Start<'_> {
+    /// As a path, good while the thread is remembered.
+    pub(crate) fn path(&self) -> PathBuf {
+        format!("/proc/self/fd/{}/{}", self.task.as_raw_fd(), self.name).into()
+    }
 }
 
 /// One set of credentials, shared by all threads that have it.
@@ -103,14 +121,23 @@ pub(super) fn open_pidfd(tid: u32) -> rustix::io::Result<OwnedFd> {
         .or_else(|_| rustix::process::pidfd_open(pid, PidfdFlags::empty()))
 }
 
+/// A thread's directory in /proc.
+pub(super) fn open_task(tid: u32) -> rustix::io::Result<OwnedFd> {
+    use rustix::fs::{CWD, Mode, OFlags, openat};
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    openat(CWD, format!("/proc/{tid}"), flags, Mode::empty())
+}
+
 impl Thread {
     pub(super) fn new(
         pidfd: Option<OwnedFd>,
+        task: OwnedFd,
         process: Arc<Process>,
         identity: Option<Arc<Identity>>,
     ) -> Self {
         Thread {
             pidfd,
+            task,
             process,
             identity,
         }
@@ -120,6 +147,18 @@ impl Thread {
     /// remembered.
     pub(crate) fn pidfd(&self) -> Option<BorrowedFd<'_>> {
         self.pidfd.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Where its paths relative to `dirfd` start from.
+    pub(crate) fn start(&self, dirfd: i32) -> Start<'_> {
+        let name = match dirfd {
+            libc::AT_FDCWD => Cow::Borrowed("cwd"),
+            fd => Cow::Owned(format!("fd/{fd}")),
+        };
+        Start {
+            task: self.task.as_fd(),
+            name,
+        }
     }
 
     pub(crate) fn process(&self) -> &Process {
