@@ -1,6 +1,7 @@
 //! Where a call leads: the FUSE mounts, and which of them a path ends in.
 
 mod ancestors;
+mod path_watch;
 mod resolve;
 mod snapshot;
 
@@ -19,6 +20,15 @@ pub(crate) use snapshot::Snapshot;
 pub(crate) struct Mounts {
     current: RwLock<Arc<Snapshot>>,
     refreshing: Mutex<()>,
+}
+
+/// What a poll said.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct News {
+    /// Of the mount table ([`MountWatch`]).
+    pub(crate) table: bool,
+    /// Of the paths to the mounts ([`Snapshot::path_watch`]).
+    pub(crate) paths: bool,
 }
 
 /// Tells that the mount table changed; each worker has its own, as reading the news
@@ -48,6 +58,16 @@ impl Mounts {
 
     pub(crate) fn current(&self) -> Arc<Snapshot> {
         Arc::clone(&self.current.read())
+    }
+
+    /// The mounts as they are now, after a poll that said whether there is news of the table
+    /// and of the paths of `seen`.
+    pub(crate) fn after_poll(&self, seen: Arc<Snapshot>, news: News) -> Arc<Snapshot> {
+        if !news.table && !seen.paths_have_changed(news.paths) {
+            return seen;
+        }
+        self.refresh();
+        self.current()
     }
 
     /// Reads the table again. What is unreadable counts as empty: all calls continue.

@@ -1,5 +1,6 @@
 //! The way of one call: receive, decode, identify, read, resolve, decide, forward, answer.
 
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,12 +10,13 @@ use finesse_channel::Pending;
 use finesse_notify::{Listener, Notification};
 use finesse_policy::Decision;
 use finesse_wire::Request;
+use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::answer::{Answer, BRIEF, MountFacts};
 use crate::calls::{self, Detail, PathCall, Trapped};
 use crate::connection::Connection;
 use crate::gather::Arguments;
-use crate::mounts::{Located, Lookup, MountWatch, Mounts, Snapshot, full_path};
+use crate::mounts::{Located, Lookup, MountWatch, Mounts, News, Snapshot, full_path};
 use crate::reason::Reason;
 use crate::report::{Outcome, Report};
 use crate::request;
@@ -189,10 +191,9 @@ impl Worker {
     ) -> Result<Forwarded, Stop> {
         let tid = notification.tid();
         let call = self.decode(notification)?;
-        let met = self.identify(tid)?;
+        let (met, mounts) = self.identify(tid)?;
         let Met { thread, just_now } = self.read_arguments(met, tid, &call)?;
         let identity = may_bypass(&thread, &call)?;
-        let mounts = self.shared.mounts.current();
         let lookup = Lookup {
             thread: &thread,
             identity,
@@ -244,33 +245,24 @@ impl Worker {
         }
     }
 
-    /// Who calls: remembered, if the thread of that id is still the same one. The same
-    /// system call asks for news of the mount table.
-    fn identify(&self, tid: u32) -> Result<Met, Reason> {
-        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    /// Who calls, and what is mounted: remembered, if the thread of that id is still the
+    /// same one and there is no news of mounts, which one system call asks.
+    fn identify(&self, tid: u32) -> Result<(Met, Arc<Snapshot>), Reason> {
         let met = self.shared.targets.thread(tid)?;
-        let now = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        let mount_watch = PollFd::new(&self.mount_watch, PollFlags::PRI);
-        let (mounts_changed, is_dead) = if let Some(pidfd) = met.thread.pidfd() {
-            let mut fds = [mount_watch, PollFd::new(&pidfd, PollFlags::IN)];
-            poll(&mut fds, Some(&now)).map_err(|_| Reason::TargetGone)?;
-            (!fds[0].revents().is_empty(), !fds[1].revents().is_empty())
+        let mounts = self.shared.mounts.current();
+        let news = [
+            Some((self.mount_watch.as_fd(), PollFlags::PRI)),
+            mounts.path_watch().map(|fd| (fd, PollFlags::IN)),
+            met.thread.pidfd().map(|fd| (fd, PollFlags::IN)),
+        ];
+        let [table, paths, is_dead] = poll_now(news).map_err(|_| Reason::TargetGone)?;
+        let mounts = self.shared.mounts.after_poll(mounts, News { table, paths });
+        let met = if is_dead {
+            self.shared.targets.meet_again(tid)?
         } else {
-            let mut fds = [mount_watch];
-            poll(&mut fds, Some(&now)).map_err(|_| Reason::TargetGone)?;
-            (!fds[0].revents().is_empty(), false)
+            met
         };
-        if mounts_changed {
-            self.shared.mounts.refresh();
-        }
-        if is_dead {
-            self.shared.targets.meet_again(tid)
-        } else {
-            Ok(met)
-        }
+        Ok((met, mounts))
     }
 
     fn read_arguments(&mut self, met: Met, tid: u32, call: &PathCall) -> Result<Met, Reason> {
@@ -308,7 +300,7 @@ impl Worker {
             detail: call.detail,
             memory,
             facts: MountFacts {
-                device: at.device,
+                device: at.mount.device,
                 mount_id: at.mount.id,
                 statfs_flags: at.mount.statfs_flags,
             },
@@ -352,6 +344,24 @@ impl Worker {
             }
         }
     }
+}
+
+/// Which of the descriptors are ready, those that there are; poll(2) without waiting.
+fn poll_now<const N: usize>(
+    wanted: [Option<(BorrowedFd<'_>, PollFlags)>; N],
+) -> rustix::io::Result<[bool; N]> {
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let mut fds: Vec<_> = wanted
+        .iter()
+        .flatten()
+        .map(|(fd, flags)| PollFd::from_borrowed_fd(*fd, *flags))
+        .collect();
+    rustix::event::poll(&mut fds, Some(&now))?;
+    let mut polled = fds.iter().map(|fd| !fd.revents().is_empty());
+    Ok(wanted.map(|wanted| wanted.is_some() && polled.next() == Some(true)))
 }
 
 /// Whether calls of this thread may be bypassed at all.

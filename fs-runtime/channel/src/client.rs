@@ -15,7 +15,7 @@ use crate::spin::{self, Watched};
 
 /// How long a caller watches its slot before it sleeps: a little longer than most file
 /// systems take.
-const WATCH: Duration = Duration::from_micros(50);
+const WATCH: Duration = Duration::from_micros(100);
 
 /// How often to look whether the server has retired a slot, which it does silently.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -128,7 +128,7 @@ impl Client {
         Ok(pending)
     }
 
-    /// Waits for the reply: watches for some 50 µs if the server was awake when the
+    /// Waits for the reply: watches for some 100 µs if the server was awake when the
     /// request came, else sleeps at once, as the server may need this very CPU; `timeout`
     /// at most. True when there is something to take (a reply, or the end of the channel).
     pub fn wait(&self, pending: &Pending, timeout: Duration) -> bool {

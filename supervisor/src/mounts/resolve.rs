@@ -1,10 +1,11 @@
 //! From a path argument to a mount and a place in it.
 //!
-//! Nothing of a path before the mount is guessed: the mountpoint, or the directory that
-//! the path starts from, is looked at anew for each call, with one statx(2) that never
-//! asks a file system. It tells by the mount id whether the mount is still what the path
-//! leads to; an inode number names the directory inside the mount, whatever it is called
-//! by now.
+//! Nothing of a path before the mount is guessed: the directory that the path starts from
+//! is looked at anew for each call, and so is the mountpoint, unless a watch tells that
+//! the directories above it are as they were ([`super::path_watch`]). It is one statx(2)
+//! that never asks a file system. It tells by the mount id whether the mount is still what
+//! the path leads to; an inode number names the directory inside the mount, whatever it is
+//! called by now.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -24,8 +25,6 @@ use crate::targets::{Identity, Start, Thread};
 pub(crate) struct Located<'p> {
     pub(crate) mount: Arc<Mount>,
     pub(crate) place: Place<'p>,
-    /// Device number of the mount, major and minor.
-    pub(crate) device: (u32, u32),
 }
 
 /// Whose path, and for what.
@@ -67,13 +66,14 @@ impl Snapshot {
         let (mount, rest) = self
             .mounts
             .iter()
-            .rev()
             .filter_map(|mount| Some((mount, strip(&mount.components, path)?)))
             .max_by_key(|(mount, _)| mount.components.len())
             .ok_or(Reason::OtherFileSystem)?;
-        let found = look(mount.mountpoint.as_path()).map_err(|_| Reason::OtherFileSystem)?;
+        if !mount.is_steady {
+            mount.check_is_at(look(mount.mountpoint.as_path()))?;
+        }
         mount.check_ancestors(lookup.identity, Path::new("/"), 0)?;
-        mount.at_root(&found, rest)
+        mount.at_root(rest)
     }
 
     fn locate_relative<'p>(
@@ -92,29 +92,38 @@ impl Snapshot {
         let (mount, depth, rest) = above
             .into_iter()
             .flatten()
-            .rev()
             .filter_map(|(mount, depth)| {
                 Some((mount, *depth, strip(&mount.components[*depth..], path)?))
             })
             .max_by_key(|(mount, ..)| mount.components.len())
             .ok_or(Reason::OtherFileSystem)?;
-        let mut mountpoint = start.name.as_bytes().to_owned();
-        for component in &mount.components[depth..] {
-            mountpoint.push(b'/');
-            mountpoint.extend_from_slice(component);
+        if !mount.is_steady {
+            let mut mountpoint = start.name.as_bytes().to_owned();
+            for component in &mount.components[depth..] {
+                mountpoint.push(b'/');
+                mountpoint.extend_from_slice(component);
+            }
+            mount.check_is_at(look_up(&mountpoint))?;
         }
-        let found = look_up(&mountpoint).map_err(|_| Reason::OtherFileSystem)?;
         mount.check_ancestors(lookup.identity, &start.path(), depth)?;
-        mount.at_root(&found, rest)
+        mount.at_root(rest)
     }
 }
 
 impl Mount {
-    fn at_root<'p>(self: &Arc<Self>, found: &Statx, path: &'p [u8]) -> Result<Located<'p>, Reason> {
-        if found.stx_mnt_id != self.id || !self.whole {
+    /// Whether the kernel finds this mount where it is looked for.
+    fn check_is_at(&self, found: rustix::io::Result<Statx>) -> Result<(), Reason> {
+        match found {
+            Ok(found) if found.stx_mnt_id == self.id => Ok(()),
+            _ => Err(Reason::OtherFileSystem),
+        }
+    }
+
+    fn at_root<'p>(self: &Arc<Self>, path: &'p [u8]) -> Result<Located<'p>, Reason> {
+        if !self.whole {
             return Err(Reason::OtherFileSystem);
         }
-        Ok(self.located(found, NodeId::ROOT, path))
+        Ok(self.located(NodeId::ROOT, path))
     }
 
     fn at_directory<'p>(
@@ -130,14 +139,13 @@ impl Mount {
         if found.stx_nlink == 0 {
             return Err(Reason::RemovedDirectory);
         }
-        Ok(self.located(found, NodeId(found.stx_ino), path))
+        Ok(self.located(NodeId(found.stx_ino), path))
     }
 
-    fn located<'p>(self: &Arc<Self>, found: &Statx, base: NodeId, path: &'p [u8]) -> Located<'p> {
+    fn located<'p>(self: &Arc<Self>, base: NodeId, path: &'p [u8]) -> Located<'p> {
         Located {
             mount: Arc::clone(self),
             place: Place { base, path },
-            device: (found.stx_dev_major, found.stx_dev_minor),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use procfs::process::MountInfo;
 use rustix::fs::{AtFlags, CWD, Statx, StatxFlags, statx};
 
+use super::path_watch::PathWatch;
 use crate::discovery::Door;
 
 /// One FUSE mount.
@@ -28,6 +29,10 @@ pub(crate) struct Mount {
     /// Options under which only the kernel gives the right answers.
     pub(super) kernel_only: bool,
     pub(super) mounts_below: bool,
+    /// Its path leads to it, and the snapshot's watch tells when that changes.
+    pub(super) is_steady: bool,
+    /// Device number, major and minor.
+    pub(crate) device: (u32, u32),
     /// `f_flags` of statfs(2).
     pub(crate) statfs_flags: i64,
 }
@@ -39,6 +44,8 @@ pub(crate) struct Snapshot {
     /// Directories above mountpoints by (mount id, inode): the mounts below each, and how
     /// many of the mountpoint's components lead to the directory.
     pub(super) above: HashMap<DirectoryId, Vec<(Arc<Mount>, usize)>>,
+    /// Watches those directories.
+    pub(super) paths: Option<PathWatch>,
 }
 
 /// Mount id and inode number of a directory.
@@ -57,16 +64,34 @@ impl Snapshot {
             .iter()
             .map(|mount| (mount.door.device().to_owned(), Arc::clone(&mount.door)))
             .collect();
-        let mut snapshot = Snapshot::default();
+        let mut snapshot = Snapshot {
+            paths: PathWatch::new(),
+            ..Snapshot::default()
+        };
         for info in infos.iter().filter(|info| is_fuse(info)) {
             let door = doors
                 .entry(info.majmin.clone())
                 .or_insert_with(|| Arc::new(Door::new(info.majmin.clone())));
-            let mount = Arc::new(Mount::new(info, &infos, Arc::clone(door)));
-            snapshot.note_directories_above(&mount);
+            let mut mount = Mount::new(info, &infos, Arc::clone(door));
+            let above = mount.directories_above();
+            mount.is_steady = snapshot.watch(&mount, &above);
+            let mount = Arc::new(mount);
+            snapshot.note(&mount, &above);
             snapshot.mounts.push(mount);
         }
         Ok(snapshot)
+    }
+
+    /// Polls as readable when a path to a mount may have changed; none when nothing is
+    /// watched.
+    pub(crate) fn path_watch(&self) -> Option<BorrowedFd<'_>> {
+        self.paths.as_ref().map(AsFd::as_fd)
+    }
+
+    pub(super) fn paths_have_changed(&self, is_readable: bool) -> bool {
+        self.paths
+            .as_ref()
+            .is_some_and(|paths| paths.has_changed(is_readable))
     }
 
     /// The mount with this id.
@@ -74,16 +99,24 @@ impl Snapshot {
         self.mounts.iter().find(|mount| mount.id == id)
     }
 
-    fn note_directories_above(&mut self, mount: &Arc<Mount>) {
-        let mut directory = PathBuf::from("/");
-        for depth in 0..mount.components.len() {
-            if let Ok(found) = look(&directory) {
+    /// Watches the directories above a mount; true when that succeeds and they lead to it.
+    fn watch(&self, mount: &Mount, above: &[PathBuf]) -> bool {
+        let Some(paths) = &self.paths else {
+            return false;
+        };
+        // Looked at afterwards: what changes from here on, the watch tells.
+        above.iter().all(|directory| paths.watch(directory))
+            && look(&mount.mountpoint).is_ok_and(|found| found.stx_mnt_id == mount.id)
+    }
+
+    fn note(&mut self, mount: &Arc<Mount>, above: &[PathBuf]) {
+        for (depth, directory) in above.iter().enumerate() {
+            if let Ok(found) = look(directory) {
                 self.above
                     .entry((found.stx_mnt_id, found.stx_ino))
                     .or_default()
                     .push((Arc::clone(mount), depth));
             }
-            directory.push(std::ffi::OsStr::from_bytes(&mount.components[depth]));
         }
     }
 }
@@ -136,9 +169,29 @@ impl Mount {
             mounts_below: all
                 .iter()
                 .any(|other| other.pid == info.mnt_id && other.mnt_id != info.mnt_id),
+            is_steady: false,
+            device: device_number(&info.majmin),
             statfs_flags: statfs_flags(info),
         }
     }
+
+    /// From the root down to the mountpoint's parent.
+    fn directories_above(&self) -> Vec<PathBuf> {
+        let mut directory = PathBuf::from("/");
+        let below = self.components.iter().map(|name| {
+            let above = directory.clone();
+            directory.push(std::ffi::OsStr::from_bytes(name));
+            above
+        });
+        below.collect()
+    }
+}
+
+/// `major:minor` of a line in the mount table.
+fn device_number(text: &str) -> (u32, u32) {
+    let number = |text: &str| text.parse().unwrap_or(0);
+    text.split_once(':')
+        .map_or((0, 0), |(major, minor)| (number(major), number(minor)))
 }
 
 /// `calculate_f_flags` (fs/statfs.c) from the options in the mount table.
