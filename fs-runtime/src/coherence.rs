@@ -40,6 +40,22 @@ pub(crate) struct Coherence {
     saved: AtomicU64,
 }
 
+/// Directories whose lock the kernel has taken since the change, to take a notification.
+#[derive(Debug, Default)]
+struct Locked([Option<INodeNo>; 2]);
+
+impl Locked {
+    fn add(&mut self, directory: INodeNo) {
+        if let Some(place) = self.0.iter_mut().find(|place| place.is_none()) {
+            *place = Some(directory);
+        }
+    }
+
+    fn has(&self, directory: INodeNo) -> bool {
+        self.0.contains(&Some(directory))
+    }
+}
+
 impl fmt::Debug for Coherence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Coherence")
@@ -61,21 +77,24 @@ impl Coherence {
     /// Sends the fewest notifications after which the kernel shows nothing older than
     /// `change`. Returns when the kernel has taken them.
     pub(crate) fn publish(&self, change: &Change<'_>) {
+        let mut locked = Locked::default();
         for name in change.names() {
-            self.publish_name(name);
+            if self.publish_name(name) {
+                locked.add(name.parent);
+            }
         }
         // Changes of a directory's names change its times, link count and listing.
         let mut last = None;
         for name in change.names() {
             if last.replace(name.parent) != Some(name.parent) {
-                self.publish_directory(name.parent);
+                self.publish_directory(name.parent, &locked);
             }
         }
         for node in change.attributes() {
-            self.publish_attributes(node);
+            self.publish_attributes(node, &locked);
         }
         if let Some((node, size)) = change.truncated() {
-            self.publish_content(node, size);
+            self.publish_content(node, size, &locked);
         }
     }
 
@@ -86,14 +105,19 @@ impl Coherence {
         }
     }
 
-    fn publish_name(&self, change: &NameChange<'_>) {
+    /// True when the kernel was told, for which it has locked the directory.
+    fn publish_name(&self, change: &NameChange<'_>) -> bool {
         let key = self.view.key(change.parent, change.name);
         match self.view.name(key) {
             Some(given) if self.view.knows(change.parent) => {
                 self.send_name(change);
                 self.view.take_name(key, given);
+                true
             }
-            _ => self.save(),
+            _ => {
+                self.save();
+                false
+            }
         }
     }
 
@@ -109,11 +133,11 @@ impl Coherence {
         });
     }
 
-    fn publish_directory(&self, directory: INodeNo) {
+    fn publish_directory(&self, directory: INodeNo, locked: &Locked) {
         let pages = self.view.pages(directory);
         match self.view.attr(directory) {
             Some(given) => {
-                self.wait_for_arrival(directory);
+                self.wait_for_arrival(directory, locked);
                 self.send_inode(directory, pages.then_some(0));
                 self.view.take_attr(directory, given);
             }
@@ -122,10 +146,10 @@ impl Coherence {
         }
     }
 
-    fn publish_attributes(&self, node: INodeNo) {
+    fn publish_attributes(&self, node: INodeNo, locked: &Locked) {
         match self.view.attr(node) {
             Some(given) => {
-                self.wait_for_arrival(node);
+                self.wait_for_arrival(node, locked);
                 self.send_inode(node, None);
                 self.view.take_attr(node, given);
             }
@@ -134,13 +158,13 @@ impl Coherence {
     }
 
     /// Pages outlive attributes: the kernel may hold some of any node that it knows.
-    fn publish_content(&self, node: INodeNo, size: u64) {
+    fn publish_content(&self, node: INodeNo, size: u64, locked: &Locked) {
         let given = self.view.attr(node);
         if !self.view.knows(node) {
             self.save();
             return;
         }
-        self.wait_for_arrival(node);
+        self.wait_for_arrival(node, locked);
         self.send_inode(node, Some(i64::try_from(size).unwrap_or(i64::MAX)));
         if let Some(given) = given {
             self.view.take_attr(node, given);
@@ -150,9 +174,11 @@ impl Coherence {
     /// A look-up that was answered a moment ago may not have made its inode yet, and
     /// would install old attributes after an inval_inode that found nothing. The kernel
     /// holds the directory's lock until it has; asking for a name that cannot exist waits
-    /// for that lock and does nothing else.
-    fn wait_for_arrival(&self, node: INodeNo) {
-        if let Some(parent) = self.view.arriving(node) {
+    /// for that lock and does nothing else. A notification of a name there has waited.
+    fn wait_for_arrival(&self, node: INodeNo, locked: &Locked) {
+        if let Some(parent) = self.view.arriving(node)
+            && !locked.has(parent)
+        {
             self.send(|sink| sink.inval_entry(parent, OsStr::new("/")));
         }
     }

@@ -123,6 +123,7 @@ impl Client {
         }
         let mut pending = self.free_slot(patience)?;
         self.mapping.write_request(pending.slot, request);
+        self.mapping.placement().note_client();
         self.doorbell(pending.slot).post(pending.generation);
         pending.rang = self.mapping.bell().ring();
         Ok(pending)
@@ -133,7 +134,13 @@ impl Client {
     /// at most. True when there is something to take (a reply, or the end of the channel).
     pub fn wait(&self, pending: &Pending, timeout: Duration) -> bool {
         let watch = if pending.rang { Duration::ZERO } else { WATCH };
-        if spin::until(watch, || self.is_over(pending)) == Watched::Done {
+        let placement = self.mapping.placement();
+        let watched = spin::until(
+            watch,
+            || self.is_over(pending),
+            || placement.server_is_here(),
+        );
+        if watched == Watched::Done {
             return true;
         }
         self.doorbell(pending.slot)

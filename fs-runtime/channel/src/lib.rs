@@ -45,6 +45,8 @@ mod mapping;
 #[cfg(all(test, loom))]
 mod model;
 #[cfg(not(loom))]
+mod placement;
+#[cfg(not(loom))]
 mod server;
 #[cfg(not(loom))]
 mod spin;

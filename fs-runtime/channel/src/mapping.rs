@@ -16,6 +16,7 @@ use crate::bell::Bell;
 use crate::completions::Completions;
 use crate::doorbell::Doorbell;
 use crate::geometry::{Geometry, GeometryError, MAGIC};
+use crate::placement::Placement;
 
 /// Offsets of the header's fields. The words that move have cache lines of their own.
 mod header {
@@ -27,6 +28,8 @@ mod header {
     pub(super) const SLEEPERS: usize = 192;
     pub(super) const SPINNERS: usize = 256;
     pub(super) const COMPLETIONS: usize = 320;
+    pub(super) const CLIENT_CPU: usize = 384;
+    pub(super) const SERVER_CPU: usize = 448;
 }
 
 /// What statfs(2) calls the kernel's own tmpfs, where ordinary memfds live.
@@ -178,6 +181,14 @@ impl Mapping {
             bell: self.atomic_u32(header::BELL),
             sleepers: self.atomic_u32(header::SLEEPERS),
             spinners: self.atomic_u32(header::SPINNERS),
+        }
+    }
+
+    /// Where the two sides run.
+    pub(crate) fn placement(&self) -> Placement<'_> {
+        Placement {
+            client: self.atomic_u32(header::CLIENT_CPU),
+            server: self.atomic_u32(header::SERVER_CPU),
         }
     }
 

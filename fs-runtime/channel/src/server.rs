@@ -3,13 +3,14 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::doorbell::Generation;
 use crate::end::End;
 use crate::geometry::Geometry;
 use crate::mapping::Mapping;
+use crate::placement::Mover;
 use crate::spin::{self, Patience, Watch, Watched};
 
 /// The file system's end of one channel. Any number of threads may call
@@ -20,8 +21,8 @@ pub struct Server {
     end: End,
     /// Where the next scan begins, so that no slot starves.
     cursor: AtomicU32,
-    waiting: AtomicUsize,
     pace: Mutex<Pace>,
+    mover: Mover,
 }
 
 /// When requests come.
@@ -50,26 +51,35 @@ impl Server {
             mapping,
             end: End::new(),
             cursor: AtomicU32::new(0),
-            waiting: AtomicUsize::new(0),
             pace: Mutex::new(Pace {
                 patience: Patience::new(),
                 last: Instant::now(),
             }),
+            mover: Mover::new(),
         };
         Ok((server, fd))
     }
 
     /// Waits for a request and copies its bytes into `buf`. `None` once closed.
     pub fn next(&self, buf: &mut Vec<u8>) -> Option<Ticket> {
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        let ticket = self.wait(buf);
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
-        ticket
-    }
-
-    /// Threads that wait in [`Server::next`].
-    pub fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
+        loop {
+            if self.end.has_come() {
+                return None;
+            }
+            let found = self
+                .scan()
+                .or_else(|| self.watch())
+                .or_else(|| self.mapping.bell().sleep(&self.end, || self.scan()));
+            let Some(ticket) = found else { continue };
+            self.mapping.placement().note_server();
+            self.mapping.bell().share(|| self.is_any_posted());
+            // A length out of bounds is the client's fault; empty bytes decode to nothing,
+            // which answers it.
+            if !self.mapping.read_request(ticket.slot, buf) {
+                buf.clear();
+            }
+            return Some(ticket);
+        }
     }
 
     /// Longest reply in bytes.
@@ -97,26 +107,6 @@ impl Server {
         self.end.come(|| self.mapping.bell().wake_all());
     }
 
-    fn wait(&self, buf: &mut Vec<u8>) -> Option<Ticket> {
-        loop {
-            if self.end.has_come() {
-                return None;
-            }
-            let found = self
-                .scan()
-                .or_else(|| self.watch())
-                .or_else(|| self.mapping.bell().sleep(&self.end, || self.scan()));
-            let Some(ticket) = found else { continue };
-            self.mapping.bell().share(|| self.is_any_posted());
-            // A length out of bounds is the client's fault; empty bytes decode to nothing,
-            // which answers it.
-            if !self.mapping.read_request(ticket.slot, buf) {
-                buf.clear();
-            }
-            return Some(ticket);
-        }
-    }
-
     /// One look at every doorbell, beginning with the one that the last request came
     /// from: a client with one request at a time uses its slot again and again. Every other
     /// time the others come first, so that no slot starves.
@@ -135,19 +125,28 @@ impl Server {
         (0..self.mapping.geometry().slots).any(|slot| self.mapping.doorbell(slot).is_posted())
     }
 
-    /// Watches the doorbells for a while, unless another thread does.
+    /// Watches the doorbells for a while, unless another thread does; from another CPU than
+    /// the client's.
     fn watch(&self) -> Option<Ticket> {
         let budget = self.budget();
         if budget.is_zero() {
+            return None;
+        }
+        let placement = self.mapping.placement();
+        if placement.client_is_here() && !self.mover.move_away() {
             return None;
         }
         let _watch = Watch::begin()?;
         let mut watched = Watched::TimeUp;
         let found = self.mapping.bell().watch(|| {
             let mut found = None;
-            watched = spin::until(budget, || {
+            let done = || {
                 found = self.scan();
                 found.is_some() || self.end.has_come()
+            };
+            watched = spin::until(budget, done, || {
+                placement.note_server();
+                placement.client_is_here()
             });
             found
         });

@@ -53,16 +53,30 @@ pub(crate) enum Watched {
     TimeUp,
     /// Another thread wanted the CPU: watching takes it from somebody.
     Preempted,
+    /// The peer itself wants this CPU.
+    Futile,
 }
 
-/// Looks until `done` says so, for `budget` at most.
+/// Looks until `done` says so, for `budget` at most, and not while `futile` says that it
+/// keeps the peer from its work.
 ///
 /// It never yields: a yield hands a whole time slice to whoever computes here, some
 /// milliseconds, while a sleeper that is woken gets the CPU at once.
-pub(crate) fn until(budget: Duration, mut done: impl FnMut() -> bool) -> Watched {
+pub(crate) fn until(
+    budget: Duration,
+    mut done: impl FnMut() -> bool,
+    futile: impl Fn() -> bool,
+) -> Watched {
     let mut now = Instant::now();
     let end = now + if *CPUS < 2 { Duration::ZERO } else { budget };
     loop {
+        if futile() {
+            return if done() {
+                Watched::Done
+            } else {
+                Watched::Futile
+            };
+        }
         for _ in 0..LOOKS {
             if done() {
                 return Watched::Done;
@@ -152,8 +166,19 @@ mod tests {
 
     #[test]
     fn watching_ends() {
-        assert_ne!(until(Duration::from_micros(50), || false), Watched::Done);
-        assert_eq!(until(Duration::from_secs(60), || true), Watched::Done);
+        let never = || false;
+        assert_ne!(
+            until(Duration::from_micros(50), || false, never),
+            Watched::Done
+        );
+        assert_eq!(
+            until(Duration::from_secs(60), || true, never),
+            Watched::Done
+        );
+        assert_eq!(
+            until(Duration::from_secs(60), || false, || true),
+            Watched::Futile
+        );
     }
 
     #[test]

@@ -126,6 +126,15 @@ fn attributes_of_a_new_node_wait_for_its_look_up() {
 }
 
 #[test]
+fn a_name_that_went_has_waited_for_the_look_up_in_its_directory() {
+    let kernel = Kernel::new();
+    kernel.gets(INodeNo::ROOT, "d", DIR, TTL, Duration::ZERO);
+    kernel.gets(DIR, "f", CHILD, TTL, TTL);
+    let heard = kernel.hears_of(&unlinked("f"));
+    assert_eq!(heard, ["entry 10 f", "inode 11 -1 0"]);
+}
+
+#[test]
 fn a_known_directory_dies_and_an_unknown_one_is_unhashed() {
     let kernel = Kernel::new();
     let gone = Change::new().directory_gone(INodeNo::ROOT, OsStr::new("d"), DIR);

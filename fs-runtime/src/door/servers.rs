@@ -1,7 +1,8 @@
 //! The threads that serve one session's requests.
 //!
 //! One waits for requests at first; another is started, up to [`MOST`], whenever a
-//! request is taken and none is left waiting, so that a slow call holds up no other.
+//! request is taken and all the others are busy with one, so that a slow call holds up no
+//! other. More would be woken in turn, each with cold caches.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -40,6 +41,8 @@ struct Crew {
     served: Arc<Served>,
     /// Threads that run, or are about to. Only counts; relaxed.
     count: AtomicUsize,
+    /// Those that have a request in hand. Only counts; relaxed.
+    busy: AtomicUsize,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -49,6 +52,7 @@ impl Servers {
         let crew = Arc::new(Crew {
             served,
             count: AtomicUsize::new(0),
+            busy: AtomicUsize::new(0),
             threads: Mutex::default(),
         });
         hire(&crew)?;
@@ -98,12 +102,14 @@ fn serve(crew: &Arc<Crew>) {
     let served = &crew.served;
     let (mut request, mut reply) = (Vec::new(), Vec::new());
     while let Some(ticket) = served.channel.next(&mut request) {
-        if served.channel.waiting() == 0
+        let busy = crew.busy.fetch_add(1, Ordering::Relaxed) + 1;
+        if busy >= crew.count.load(Ordering::Relaxed)
             && let Err(error) = hire(crew)
         {
             log::warn!("the bypass door cannot start a thread: {error}");
         }
         answer(served, &request, &mut reply);
+        crew.busy.fetch_sub(1, Ordering::Relaxed);
         served.channel.reply(ticket, &reply);
         request.shrink_to(KEEP);
         reply.shrink_to(KEEP);

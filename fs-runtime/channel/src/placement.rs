@@ -1,0 +1,146 @@
+//! On which CPUs the two sides run.
+//!
+//! Watching pays only while the peer runs on another CPU: on the same one it keeps the
+//! peer from doing what is waited for. The scheduler does put them together, as a wake-up
+//! draws the woken thread near, and leaves them there, as both look busy. So each side
+//! writes down where it is; the client then does not watch a server that shares its CPU,
+//! and a server's thread leaves the CPU of its client. Both words are hints: a peer that
+//! lies makes itself slower.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rustix::thread::{sched_getaffinity, sched_getcpu, sched_setaffinity};
+
+/// A move costs some 20 µs, and the scheduler may undo it.
+const BETWEEN_MOVES: Duration = Duration::from_millis(2);
+
+/// Two words of the header: the CPU that each side last ran on, plus one; 0 for unknown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Placement<'m> {
+    pub(crate) client: &'m AtomicU32,
+    pub(crate) server: &'m AtomicU32,
+}
+
+impl Placement<'_> {
+    /// The client writes down its CPU.
+    pub(crate) fn note_client(&self) {
+        note(self.client);
+    }
+
+    /// A server's thread writes down its CPU.
+    pub(crate) fn note_server(&self) {
+        note(self.server);
+    }
+
+    /// For the client: whether the server last ran on this CPU.
+    pub(crate) fn server_is_here(&self) -> bool {
+        self.server.load(Ordering::Relaxed) == here()
+    }
+
+    /// For the server: whether the client last ran on this CPU.
+    pub(crate) fn client_is_here(&self) -> bool {
+        self.client.load(Ordering::Relaxed) == here()
+    }
+}
+
+fn here() -> u32 {
+    u32::try_from(sched_getcpu()).map_or(0, |cpu| cpu + 1)
+}
+
+/// Writes only what is news: the peer reads this word again and again.
+fn note(word: &AtomicU32) {
+    let here = here();
+    if word.load(Ordering::Relaxed) != here {
+        word.store(here, Ordering::Relaxed);
+    }
+}
+
+/// Takes server threads off their client's CPU, now and then.
+#[derive(Debug)]
+pub(crate) struct Mover(Mutex<Option<Instant>>);
+
+impl Mover {
+    pub(crate) fn new() -> Self {
+        Mover(Mutex::new(None))
+    }
+
+    /// Moves the calling thread to another of its CPUs. False when it has no other, or was
+    /// moved a moment ago.
+    pub(crate) fn move_away(&self) -> bool {
+        let Some(mut last) = self.0.try_lock() else {
+            return false;
+        };
+        let now = Instant::now();
+        if last.is_some_and(|last| now - last < BETWEEN_MOVES) {
+            return false;
+        }
+        *last = Some(now);
+        leave_this_cpu().unwrap_or(false)
+    }
+}
+
+/// By forbidding the CPU and allowing it again.
+fn leave_this_cpu() -> rustix::io::Result<bool> {
+    let allowed = sched_getaffinity(None)?;
+    let mut others = allowed;
+    others.unset(sched_getcpu());
+    if others.count() == 0 {
+        return Ok(false);
+    }
+    sched_setaffinity(None, &others)?;
+    sched_setaffinity(None, &allowed)?;
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::thread::CpuSet;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_leaves_its_cpu_and_may_come_back() {
+        let allowed = sched_getaffinity(None).unwrap();
+        let cpu = sched_getcpu();
+        let moved = leave_this_cpu().unwrap();
+        assert_eq!(moved, allowed.count() > 1);
+        assert_eq!(sched_getaffinity(None).unwrap(), allowed);
+        // The scheduler might bring it back at any moment; it does not within this one.
+        assert!(!moved || sched_getcpu() != cpu);
+    }
+
+    #[test]
+    fn a_pinned_thread_stays() {
+        let mut pinned = CpuSet::new();
+        pinned.set(sched_getcpu());
+        sched_setaffinity(None, &pinned).unwrap();
+        assert!(!leave_this_cpu().unwrap());
+        assert_eq!(sched_getaffinity(None).unwrap(), pinned);
+    }
+
+    #[test]
+    fn moves_are_rare() {
+        let mover = Mover::new();
+        mover.move_away();
+        assert!(!mover.move_away());
+    }
+
+    #[test]
+    fn each_side_finds_the_other_where_it_is() {
+        let words = [AtomicU32::new(0), AtomicU32::new(0)];
+        let placement = Placement {
+            client: &words[0],
+            server: &words[1],
+        };
+        assert!(!placement.server_is_here() && !placement.client_is_here());
+        let mut pinned = CpuSet::new();
+        pinned.set(sched_getcpu());
+        sched_setaffinity(None, &pinned).unwrap();
+        placement.note_server();
+        assert!(placement.server_is_here() && !placement.client_is_here());
+        placement.note_client();
+        assert!(placement.client_is_here());
+    }
+}
