@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use finesse_channel::{Abandoned, Client, Pending};
-use finesse_notify::{Memory, Notification};
+use finesse_notify::{Notification, write_bytes};
 use finesse_wire::Reply;
 
 use crate::calls::Detail;
@@ -20,8 +20,6 @@ pub(crate) struct Answer {
     pub(crate) report: Arc<Report>,
     /// Where results go.
     pub(crate) detail: Detail,
-    /// The target's memory, for calls that have results.
-    pub(crate) memory: Option<Arc<Memory>>,
     pub(crate) facts: MountFacts,
 }
 
@@ -123,12 +121,11 @@ impl Answer {
             _ => 0,
         };
         // Look-ups may be repeated: where the result cannot be written, the kernel finds
-        // the same fault.
-        let written = self
-            .memory
-            .as_ref()
-            .is_some_and(|m| m.write(address, bytes).is_ok());
-        if written {
+        // the same fault. A thread that was killed meanwhile leaves its id to another, but
+        // not between the two calls here: all other ids come first.
+        let is_written =
+            notification.is_valid() && write_bytes(notification.tid(), address, bytes).is_ok();
+        if is_written {
             self.succeed(notification, value);
         } else {
             notification.set_forwarded(false);

@@ -1,6 +1,6 @@
 //! Copies a call's arguments out of the target's memory: each byte once.
 
-use finesse_notify::{Memory, MemoryError};
+use finesse_notify::{MemoryError, read_bytes, read_string};
 use finesse_wire::{Operation, SetTime};
 
 use crate::calls::{Detail, PathCall, TimesLayout};
@@ -32,12 +32,10 @@ impl Arguments {
         }
     }
 
-    /// Reads what `call` names from the target's memory.
-    pub(crate) fn read(&mut self, memory: &Memory, call: &PathCall) -> Result<(), Reason> {
+    /// Reads what `call` names from the memory of `tid`.
+    pub(crate) fn read(&mut self, tid: u32, call: &PathCall) -> Result<(), Reason> {
         let string = |address, into: &mut Vec<u8>| {
-            memory
-                .read_string(address, into)
-                .map_err(|error| unreadable(&error))
+            read_string(tid, address, into).map_err(|error| unreadable(&error))
         };
         string(call.first.address, &mut self.first)?;
         if let Some(second) = call.second {
@@ -55,11 +53,10 @@ impl Arguments {
                 ..
             } => {
                 string(name, &mut self.text)?;
-                memory
-                    .read_bytes(address, size, &mut self.value)
+                read_bytes(tid, address, size, &mut self.value)
                     .map_err(|error| unreadable(&error))?;
             }
-            Detail::Times { address, layout } => self.read_times(memory, address, layout)?,
+            Detail::Times { address, layout } => self.read_times(tid, address, layout)?,
             _ => {}
         }
         self.check(call)
@@ -84,12 +81,7 @@ impl Arguments {
         }
     }
 
-    fn read_times(
-        &mut self,
-        memory: &Memory,
-        address: u64,
-        layout: TimesLayout,
-    ) -> Result<(), Reason> {
+    fn read_times(&mut self, tid: u32, address: u64, layout: TimesLayout) -> Result<(), Reason> {
         if address == 0 {
             self.times = [SetTime::Now; 2];
             return Ok(());
@@ -99,9 +91,7 @@ impl Arguments {
         } else {
             32
         };
-        memory
-            .read_bytes(address, size, &mut self.value)
-            .map_err(|error| unreadable(&error))?;
+        read_bytes(tid, address, size, &mut self.value).map_err(|error| unreadable(&error))?;
         let word = |index: usize| {
             self.value
                 .get(index * 8..)
@@ -117,7 +107,6 @@ impl Arguments {
     }
 }
 
-/// [`Reason::TargetGone`] when the process runs another program by now.
 fn unreadable(error: &MemoryError) -> Reason {
     match error {
         MemoryError::Gone => Reason::TargetGone,
@@ -166,13 +155,9 @@ mod tests {
         }
     }
 
-    fn own_memory() -> Memory {
-        Memory::open(std::process::id()).unwrap()
-    }
-
     fn read(times: &[i64; 4]) -> Result<[SetTime; 2], Reason> {
         let mut arguments = Arguments::new();
-        arguments.read(&own_memory(), &utimens(times.as_ptr() as u64))?;
+        arguments.read(std::process::id(), &utimens(times.as_ptr() as u64))?;
         Ok(arguments.times)
     }
 
@@ -193,7 +178,7 @@ mod tests {
     fn bad_addresses_are_the_kernels() {
         let mut arguments = Arguments::new();
         assert_eq!(
-            arguments.read(&own_memory(), &utimens(8)),
+            arguments.read(std::process::id(), &utimens(8)),
             Err(Reason::Memory)
         );
     }

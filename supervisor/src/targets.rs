@@ -9,7 +9,6 @@
 //! | umask | process | replaced by umask(2); exec |
 //! | standing (namespaces, root) | process | chroot, pivot_root, unshare, setns, landlock confine for good; exec |
 //! | program, and so policy | process | exec |
-//! | memory handle | process | exec, even one that was not seen: it reads as nothing then |
 //!
 //! A thread id that was reused cannot be mistaken: each thread is held by a pidfd, and
 //! what is remembered counts only while that pidfd says that it lives.
@@ -44,6 +43,9 @@ pub(crate) struct Met {
     pub(crate) just_now: bool,
 }
 
+/// Processes noted as executing a program; more than ever do at one moment.
+const MAX_IN_EXEC: usize = 4096;
+
 /// The threads and processes of the supervised program.
 #[derive(Debug)]
 pub(crate) struct Targets {
@@ -60,6 +62,9 @@ struct Known {
     /// Processes in which a thread other than the leader called exec: it takes over the
     /// leader's id without leaving a trace here, so nothing of them is remembered.
     uncertain: HashSet<u32>,
+    /// Processes whose leader called exec and has not called again. Until then another
+    /// thread may still show the old program, and nothing of that is remembered.
+    in_exec: HashSet<u32>,
     /// Threads at which the next sweep happens.
     sweep_at: usize,
     /// A process has confined itself in a way that its children inherit invisibly.
@@ -97,13 +102,6 @@ impl Targets {
         self.meet(tid)
     }
 
-    /// As [`Targets::meet_again`], and forgets its process as well: it has executed
-    /// another program after its exec was seen to begin and before it ended.
-    pub(crate) fn meet_program_again(&self, thread: &Thread, tid: u32) -> Result<Met, Reason> {
-        self.known.lock().forget_process(thread.process().tgid());
-        self.meet(tid)
-    }
-
     fn meet(&self, tid: u32) -> Result<Met, Reason> {
         // The pidfd first: if it lives when it is checked later, all that was read in
         // between was read of the same thread.
@@ -111,11 +109,15 @@ impl Targets {
         let task = thread::open_task(tid).map_err(|_| Reason::TargetGone)?;
         let status = thread::status(tid).ok_or(Reason::TargetGone)?;
         let tgid = u32::try_from(status.tgid).map_err(|_| Reason::TargetGone)?;
+        if tid == tgid {
+            self.known.lock().in_exec.remove(&tgid);
+        }
         let process = self.process(tgid, &status)?;
         let identity = self.identities.of(&status);
         let thread = Arc::new(Thread::new(pidfd, task, process, identity));
         let mut known = self.known.lock();
-        if thread.pidfd().is_some() && !known.uncertain.contains(&tgid) {
+        let is_settled = !known.uncertain.contains(&tgid) && !known.in_exec.contains(&tgid);
+        if is_settled && thread.pidfd().is_some() {
             known.threads.insert(tid, Arc::clone(&thread));
         }
         if known.threads.len() >= known.sweep_at {
@@ -150,10 +152,10 @@ impl Targets {
             Process::meet(tgid, status, &self.home, inherited, &self.policy)
                 .ok_or(Reason::TargetGone)?,
         );
-        self.known
-            .lock()
-            .processes
-            .insert(tgid, Arc::clone(&process));
+        let mut known = self.known.lock();
+        if !known.in_exec.contains(&tgid) {
+            known.processes.insert(tgid, Arc::clone(&process));
+        }
         Ok(process)
     }
 
@@ -202,13 +204,24 @@ impl Targets {
         let Some(tgid) = tgid else { return };
         let mut known = self.known.lock();
         known.forget_process(tgid);
-        if tid != tgid {
+        if tid == tgid {
+            known.note_exec(tgid);
+        } else {
             known.uncertain.insert(tgid);
         }
     }
 }
 
 impl Known {
+    fn note_exec(&mut self, tgid: u32) {
+        // Most never call again, and would gather. Only those that are in the middle of an
+        // exec right now matter.
+        if self.in_exec.len() >= MAX_IN_EXEC {
+            self.in_exec.clear();
+        }
+        self.in_exec.insert(tgid);
+    }
+
     /// Forgets a process and its threads, but not its standing: exec does not lift a
     /// confinement.
     fn forget_process(&mut self, tgid: u32) {

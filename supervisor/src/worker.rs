@@ -13,7 +13,7 @@ use finesse_wire::Request;
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::answer::{Answer, BRIEF, MountFacts};
-use crate::calls::{self, Detail, PathCall, Trapped};
+use crate::calls::{self, PathCall, Trapped};
 use crate::connection::Connection;
 use crate::gather::Arguments;
 use crate::mounts::{Located, Lookup, MountWatch, Mounts, News, Snapshot, full_path};
@@ -191,8 +191,8 @@ impl Worker {
     ) -> Result<Forwarded, Stop> {
         let tid = notification.tid();
         let call = self.decode(notification)?;
-        let (met, mounts) = self.identify(tid)?;
-        let Met { thread, just_now } = self.read_arguments(met, tid, &call)?;
+        self.arguments.read(tid, &call)?;
+        let (Met { thread, just_now }, mounts) = self.identify(tid)?;
         let identity = may_bypass(&thread, &call)?;
         let lookup = Lookup {
             thread: &thread,
@@ -215,9 +215,9 @@ impl Worker {
                 .ok_or(Reason::Arguments)?,
         };
         request.encode(&mut self.request);
-        let answer = self.prepare_answer(&call, &thread, &at, started);
-        // What is remembered of a thread is bound to it. What was just looked up by its
-        // number was its own if it still waits now.
+        let answer = self.prepare_answer(&call, &at, started);
+        // A remembered thread was alive after its memory was read, and what is looked up
+        // later is bound to it. What was looked up by number was its own if it waits now.
         if just_now && !notification.is_valid() {
             return Err(Reason::TargetGone.into());
         }
@@ -265,40 +265,11 @@ impl Worker {
         Ok((met, mounts))
     }
 
-    fn read_arguments(&mut self, met: Met, tid: u32, call: &PathCall) -> Result<Met, Reason> {
-        let memory = met.thread.process().memory().ok_or(Reason::Memory)?;
-        match self.arguments.read(memory, call) {
-            Ok(()) => Ok(met),
-            Err(Reason::TargetGone) => {
-                let again = self.shared.targets.meet_program_again(&met.thread, tid)?;
-                let memory = again.thread.process().memory().ok_or(Reason::Memory)?;
-                self.arguments.read(memory, call)?;
-                Ok(again)
-            }
-            Err(reason) => Err(reason),
-        }
-    }
-
-    fn prepare_answer(
-        &self,
-        call: &PathCall,
-        thread: &Thread,
-        at: &Located<'_>,
-        started: Instant,
-    ) -> Answer {
-        let has_result = matches!(
-            call.detail,
-            Detail::Stat { .. }
-                | Detail::Statx { .. }
-                | Detail::Buffer { .. }
-                | Detail::NamedBuffer { .. }
-        );
-        let memory = thread.process().memory().filter(|_| has_result).cloned();
+    fn prepare_answer(&self, call: &PathCall, at: &Located<'_>, started: Instant) -> Answer {
         Answer {
             started,
             report: Arc::clone(&self.shared.report),
             detail: call.detail,
-            memory,
             facts: MountFacts {
                 device: at.mount.device,
                 mount_id: at.mount.id,

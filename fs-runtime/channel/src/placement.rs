@@ -66,18 +66,21 @@ impl Mover {
         Mover(Mutex::new(None))
     }
 
-    /// Moves the calling thread to another of its CPUs. False when it has no other, or was
-    /// moved a moment ago.
+    /// Moves the calling thread to another of its CPUs. False when it has no other, or one
+    /// was moved a moment ago.
     pub(crate) fn move_away(&self) -> bool {
+        self.may_move(Instant::now()) && leave_this_cpu().unwrap_or(false)
+    }
+
+    fn may_move(&self, now: Instant) -> bool {
         let Some(mut last) = self.0.try_lock() else {
             return false;
         };
-        let now = Instant::now();
-        if last.is_some_and(|last| now - last < BETWEEN_MOVES) {
-            return false;
+        let is_due = last.is_none_or(|last| now - last >= BETWEEN_MOVES);
+        if is_due {
+            *last = Some(now);
         }
-        *last = Some(now);
-        leave_this_cpu().unwrap_or(false)
+        is_due
     }
 }
 
@@ -123,8 +126,10 @@ mod tests {
     #[test]
     fn moves_are_rare() {
         let mover = Mover::new();
-        mover.move_away();
-        assert!(!mover.move_away());
+        let now = Instant::now();
+        assert!(mover.may_move(now));
+        assert!(!mover.may_move(now + BETWEEN_MOVES / 2));
+        assert!(mover.may_move(now + BETWEEN_MOVES));
     }
 
     #[test]

@@ -21,5 +21,5 @@ pub use filter::{Filter, FilterError, Trap, When};
 pub use install::InstallError;
 pub use ledger::Ledger;
 pub use listener::{Abi, Listener, Notification, Orphan};
-pub use memory::{MAX_STRING, Memory, MemoryError};
+pub use memory::{MAX_STRING, MemoryError, read_bytes, read_string, write_bytes};
 pub use probe::Support;

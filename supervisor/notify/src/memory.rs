@@ -1,9 +1,14 @@
 //! The memory of a waiting thread.
+//!
+//! By process_vm_readv(2) and process_vm_writev(2), which heed the protection of pages as
+//! the kernel would in the call. `/proc/PID/mem` does not (`FOLL_FORCE` in `mem_rw`,
+//! fs/proc/base.c): it reads what the program itself may not.
 
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
+use std::io::{self, IoSlice, IoSliceMut};
 
+use nix::errno::Errno;
+use nix::sys::uio::{RemoteIoVec, process_vm_readv, process_vm_writev};
+use nix::unistd::Pid;
 use thiserror::Error;
 
 /// Longest string in bytes, with its NUL: `PATH_MAX` (linux/limits.h).
@@ -13,8 +18,8 @@ const PAGE: usize = 4096;
 /// Most paths are shorter; one read then does.
 const FIRST_READ: usize = 256;
 
-/// Why a thread's memory gave nothing. The kernel then answers the call, with `EFAULT` or
-/// otherwise.
+/// Why a thread's memory gave or took nothing. The kernel then answers the call, with
+/// `EFAULT` or otherwise.
 #[derive(Debug, Error)]
 pub enum MemoryError {
     /// It cannot be read or written there.
@@ -23,104 +28,124 @@ pub enum MemoryError {
     /// No NUL within [`MAX_STRING`] bytes.
     #[error("a string of the target is longer than {MAX_STRING} bytes")]
     TooLong,
-    /// The program whose memory it was has ended, or its process runs another one.
-    #[error("the target runs this program no longer")]
+    /// There is no thread of that id.
+    #[error("the target is gone")]
     Gone,
 }
 
-/// A handle on the memory of a process: proc_pid_mem(5).
+impl From<Errno> for MemoryError {
+    fn from(errno: Errno) -> Self {
+        match errno {
+            Errno::ESRCH => MemoryError::Gone,
+            errno => MemoryError::Io(errno.into()),
+        }
+    }
+}
+
+/// Copies the NUL-terminated string at `address` into `into`, without its NUL.
 ///
-/// It is bound to the program that the process runs when it is opened (`mem_open`,
-/// fs/proc/base.c): after an exec, and in another process that was given the same id, it
-/// reads as [`MemoryError::Gone`].
-#[derive(Debug)]
-pub struct Memory(File);
-
-impl Memory {
-    /// Opens `/proc/TID/mem`. Check after this that the thread still waits.
-    ///
-    /// # Errors
-    /// When the thread is gone or may not be accessed.
-    pub fn open(tid: u32) -> io::Result<Memory> {
-        File::options()
-            .read(true)
-            .write(true)
-            .open(format!("/proc/{tid}/mem"))
-            .map(Memory)
-    }
-
-    /// Copies the NUL-terminated string at `address` into `into`, without its NUL.
-    ///
-    /// Reads stop at page ends, as the next page may be unmapped, and each byte is read
-    /// once. The caller checks that the thread that waits is one of this process.
-    ///
-    /// # Errors
-    /// [`MemoryError`].
-    pub fn read_string(&self, address: u64, into: &mut Vec<u8>) -> Result<(), MemoryError> {
-        into.clear();
-        let mut at = usize::try_from(address).map_err(io::Error::other)?;
-        let mut chunk = [0; PAGE];
-        let mut want = FIRST_READ;
-        while into.len() < MAX_STRING {
-            let to_page_end = PAGE - at % PAGE;
-            let len = want.min(to_page_end).min(MAX_STRING - into.len());
-            let got = self.read(at, &mut chunk[..len])?;
-            if let Some(end) = chunk[..got].iter().position(|byte| *byte == 0) {
-                into.extend_from_slice(&chunk[..end]);
-                return Ok(());
-            }
-            into.extend_from_slice(&chunk[..got]);
-            at += got;
-            want = PAGE;
+/// Reads stop at page ends, as the next page may be unmapped, and each byte is read once.
+/// The caller checks afterwards that the thread still waited.
+///
+/// # Errors
+/// [`MemoryError`].
+pub fn read_string(tid: u32, address: u64, into: &mut Vec<u8>) -> Result<(), MemoryError> {
+    into.clear();
+    let mut at = usize::try_from(address).map_err(io::Error::other)?;
+    let mut chunk = [0; PAGE];
+    let mut want = FIRST_READ;
+    while into.len() < MAX_STRING {
+        let to_page_end = PAGE - at % PAGE;
+        let len = want.min(to_page_end).min(MAX_STRING - into.len());
+        let got = read(tid, at, &mut chunk[..len])?;
+        if let Some(end) = chunk[..got].iter().position(|byte| *byte == 0) {
+            into.extend_from_slice(&chunk[..end]);
+            return Ok(());
         }
-        Err(MemoryError::TooLong)
+        into.extend_from_slice(&chunk[..got]);
+        at += got;
+        want = PAGE;
     }
+    Err(MemoryError::TooLong)
+}
 
-    /// Copies exactly `len` bytes at `address` into `into`.
-    ///
-    /// # Errors
-    /// [`MemoryError::Io`] when not all of them can be read.
-    pub fn read_bytes(
-        &self,
-        address: u64,
-        len: usize,
-        into: &mut Vec<u8>,
-    ) -> Result<(), MemoryError> {
-        into.clear();
-        into.resize(len, 0);
-        if len > 0 {
-            let at = usize::try_from(address).map_err(io::Error::other)?;
-            if self.read(at, into)? < len {
-                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-            }
-        }
-        Ok(())
-    }
-
-    /// One pread(2); at least one byte. The memory of a program that has ended reads as
-    /// nothing, without an error (`mem_rw`).
-    fn read(&self, at: usize, into: &mut [u8]) -> Result<usize, MemoryError> {
-        match self.0.read_at(into, at as u64)? {
-            0 => Err(MemoryError::Gone),
-            read => Ok(read),
+/// Copies exactly `len` bytes at `address` into `into`.
+///
+/// # Errors
+/// [`MemoryError`] when not all of them can be read.
+pub fn read_bytes(
+    tid: u32,
+    address: u64,
+    len: usize,
+    into: &mut Vec<u8>,
+) -> Result<(), MemoryError> {
+    into.clear();
+    into.resize(len, 0);
+    if len > 0 {
+        let at = usize::try_from(address).map_err(io::Error::other)?;
+        if read(tid, at, into)? < len {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
     }
+    Ok(())
+}
 
-    /// Writes all of `bytes` at `address`.
-    ///
-    /// # Errors
-    /// When not all of them can be written; some may have been.
-    pub fn write(&self, address: u64, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all_at(bytes, address)
+/// Writes all of `bytes` at `address`. What is written cannot be taken back: the caller
+/// checks before that the thread still waits.
+///
+/// # Errors
+/// [`MemoryError`] when not all of them can be written; some may have been.
+pub fn write_bytes(tid: u32, address: u64, bytes: &[u8]) -> Result<(), MemoryError> {
+    if bytes.is_empty() {
+        return Ok(());
     }
+    let remote = RemoteIoVec {
+        base: usize::try_from(address).map_err(io::Error::other)?,
+        len: bytes.len(),
+    };
+    let written = process_vm_writev(pid(tid)?, &[IoSlice::new(bytes)], &[remote])?;
+    if written < bytes.len() {
+        return Err(io::Error::from(io::ErrorKind::WriteZero).into());
+    }
+    Ok(())
+}
+
+/// One process_vm_readv(2); at least one byte.
+fn read(tid: u32, at: usize, into: &mut [u8]) -> Result<usize, MemoryError> {
+    let remote = RemoteIoVec {
+        base: at,
+        len: into.len(),
+    };
+    match process_vm_readv(pid(tid)?, &mut [IoSliceMut::new(into)], &[remote])? {
+        0 => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+        read => Ok(read),
+    }
+}
+
+fn pid(tid: u32) -> io::Result<Pid> {
+    i32::try_from(tid)
+        .map(Pid::from_raw)
+        .map_err(io::Error::other)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn own() -> Memory {
-        Memory::open(std::process::id()).unwrap()
+    use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
+    use std::num::NonZero;
+
+    fn me() -> u32 {
+        std::process::id()
+    }
+
+    /// A page that the program itself may use so.
+    #[allow(unsafe_code)]
+    fn page(protection: ProtFlags) -> u64 {
+        let len = NonZero::new(PAGE).unwrap();
+        // SAFETY: the kernel picks the place; nothing is ever done with the page.
+        let page = unsafe { mmap_anonymous(None, len, protection, MapFlags::MAP_PRIVATE) };
+        page.unwrap().addr().get() as u64
     }
 
     #[test]
@@ -129,32 +154,36 @@ mod tests {
         for len in [0, 1, FIRST_READ - 1, FIRST_READ, 4000, MAX_STRING - 1] {
             let mut text = vec![b'x'; len];
             text.push(0);
-            own().read_string(text.as_ptr() as u64, &mut read).unwrap();
+            read_string(me(), text.as_ptr() as u64, &mut read).unwrap();
             assert_eq!(read.len(), len);
         }
         let text = vec![b'x'; MAX_STRING];
-        let long = own().read_string(text.as_ptr() as u64, &mut read);
+        let long = read_string(me(), text.as_ptr() as u64, &mut read);
         assert!(matches!(long, Err(MemoryError::TooLong)), "{long:?}");
     }
 
     #[test]
-    fn nothing_is_read_where_nothing_is() {
-        let unmapped = own().read_string(8, &mut Vec::new());
-        assert!(matches!(unmapped, Err(MemoryError::Io(_))), "{unmapped:?}");
-        let partly = own().read_bytes(u64::MAX - 100, 50, &mut Vec::new());
-        assert!(matches!(partly, Err(MemoryError::Io(_))), "{partly:?}");
+    fn protection_is_heeded() {
+        for address in [8, page(ProtFlags::PROT_NONE)] {
+            let read = read_string(me(), address, &mut Vec::new());
+            assert!(matches!(read, Err(MemoryError::Io(_))), "{read:?}");
+        }
+        for address in [8, page(ProtFlags::PROT_READ)] {
+            let written = write_bytes(me(), address, b"x");
+            assert!(matches!(written, Err(MemoryError::Io(_))), "{written:?}");
+        }
+        let both = page(ProtFlags::PROT_READ | ProtFlags::PROT_WRITE);
+        write_bytes(me(), both, b"text").unwrap();
+        let mut read = Vec::new();
+        read_bytes(me(), both, 4, &mut read).unwrap();
+        assert_eq!(read, b"text");
     }
 
     #[test]
-    fn the_memory_of_an_ended_program_is_gone() {
-        let mut child = std::process::Command::new("sleep")
-            .arg("100")
-            .spawn()
-            .unwrap();
-        let memory = Memory::open(child.id()).unwrap();
-        child.kill().unwrap();
+    fn who_is_gone_is_told_from_a_bad_address() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
         child.wait().unwrap();
-        let read = memory.read_bytes(4096, 1, &mut Vec::new());
+        let read = read_bytes(child.id(), 4096, 1, &mut Vec::new());
         assert!(matches!(read, Err(MemoryError::Gone)), "{read:?}");
     }
 }

@@ -4,10 +4,8 @@ use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use finesse_notify::Memory;
 use finesse_policy::{Policy, ProgramPolicy};
 use procfs::process::Status;
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
@@ -22,7 +20,6 @@ pub(crate) struct Process {
     umask: AtomicU32,
     confined: AtomicBool,
     policy: ProgramPolicy,
-    memory: Option<Arc<Memory>>,
 }
 
 /// Whether paths mean the same for a process as for the supervisor.
@@ -85,7 +82,6 @@ impl Process {
             umask: AtomicU32::new(status.umask?),
             confined: AtomicBool::new(inherited == Standing::Confined || !at_home),
             policy: policy.for_program(&program),
-            memory: Memory::open(tgid).ok().map(Arc::new),
         })
     }
 
@@ -115,12 +111,6 @@ impl Process {
 
     pub(crate) fn policy(&self) -> &ProgramPolicy {
         &self.policy
-    }
-
-    /// The process's memory, bound to the program that it ran when it was met; none when
-    /// it may not be accessed.
-    pub(crate) fn memory(&self) -> Option<&Arc<Memory>> {
-        self.memory.as_ref()
     }
 
     pub(super) fn lives(&self) -> bool {

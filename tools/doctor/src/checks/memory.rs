@@ -1,7 +1,5 @@
 //! Reading the memory of a program, from a process that is not its parent: so the
 //! supervisor stands to it.
-
-use finesse_notify::{Memory, MemoryError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -42,7 +40,7 @@ fn reading() -> Check {
     Check::missing(
         name,
         format!("a process could not read another one's memory, so no path can be read: {refused}"),
-        "see ptrace_scope and CAP_SYS_PTRACE below; /proc/PID/mem must be readable in this container",
+        "see ptrace_scope and CAP_SYS_PTRACE below; allow process_vm_readv(2) in the filter of this container",
     )
 }
 
@@ -68,10 +66,7 @@ pub(super) fn probe(arguments: &[PathBuf]) -> Option<String> {
     };
     let pid = u32::try_from(number(pid)?).ok()?;
     let mut text = Vec::new();
-    let address = number(address)?;
-    let found = Memory::open(pid)
-        .map_err(MemoryError::from)
-        .and_then(|memory| memory.read_string(address, &mut text));
+    let found = finesse_notify::read_string(pid, number(address)?, &mut text);
     let process = Path::new("/proc").join(pid.to_string());
     Some(match (found, std::fs::read_link(process.join("cwd"))) {
         (Err(error), _) => error.to_string(),
