@@ -39,6 +39,8 @@ static uint64_t state;
 static int dirs[DIRS];
 /* The last bytes before a page that cannot be read. */
 static char *edge;
+/* A page that can only be read. */
+static char *locked;
 
 /* splitmix64 */
 static uint64_t draw(void)
@@ -240,6 +242,14 @@ static const char *pointer(const char *text)
 	if (one_in(10) && length <= 4096)
 		return memcpy(edge - length, text, length);
 	return text;
+}
+
+/* Where to want a result: mostly where it is read from, rarely where none can be written. */
+static void *result_to(void *buffer)
+{
+	if (one_in(60))
+		return (void *)8;
+	return one_in(60) ? locked : buffer;
 }
 
 static void say_call(const char *name, int dir, const char *first)
@@ -457,7 +467,7 @@ static void do_getxattr(void)
 	const char *name = make_attribute();
 	size_t size = one_in(4) ? below(4) : sizeof value;
 	int follow = (int)below(2);
-	void *to = one_in(60) ? (void *)8 : value;
+	void *to = result_to(value);
 	make_path(path);
 	say_call("getxattr", AT_FDCWD, path);
 	printf(" %s %zu %d", name, size, follow);
@@ -474,7 +484,7 @@ static void do_listxattr(void)
 	make_path(path);
 	say_call("listxattr", AT_FDCWD, path);
 	printf(" %zu %d", size, follow);
-	long result = syscall(follow ? SYS_listxattr : SYS_llistxattr, pointer(path), value, size);
+	long result = syscall(follow ? SYS_listxattr : SYS_llistxattr, pointer(path), result_to(value), size);
 	print_result(result);
 	if (result > 0 && size)
 		print_bytes(value, result);
@@ -485,7 +495,7 @@ static void do_stat(void)
 	static const int flags[] = {0, 0, AT_SYMLINK_NOFOLLOW, AT_NO_AUTOMOUNT, AT_EMPTY_PATH, 1};
 	int dir = make_dir_fd(), flag = PICK(flags);
 	struct stat s;
-	void *to = one_in(60) ? (void *)8 : &s;
+	void *to = result_to(&s);
 	long result;
 	make_path(path);
 	say_call("stat", dir, path);
@@ -503,7 +513,7 @@ static void do_stat(void)
 
 static void do_statx(void)
 {
-	static const unsigned masks[] = {0x7ff, 0x7ff, 0xfff, 1, 0, 0x80000000u, 0x1fff};
+	static const unsigned masks[] = {0x7ff, 0x7ff, 0xfff, 1, 0, 0x80000000u, 0x1fff, 0x47ff, 0x27ff, 0x3ffff};
 	static const unsigned flags[] = {0, AT_SYMLINK_NOFOLLOW, 0x2000, 0x4000, 0x6000, AT_EMPTY_PATH, 1};
 	int dir = make_dir_fd();
 	unsigned mask = PICK(masks), flag = PICK(flags);
@@ -512,7 +522,7 @@ static void do_statx(void)
 	make_path(path);
 	say_call("statx", dir, path);
 	printf(" %x %x", flag, mask);
-	long result = syscall(SYS_statx, dir, pointer(path), flag, mask, &s);
+	long result = syscall(SYS_statx, dir, pointer(path), flag, mask, result_to(&s));
 	print_result(result);
 	if (result == 0)
 		print_statx(&s, mask, flag);
@@ -543,9 +553,9 @@ static void do_readlink(void)
 	printf(" %d", size);
 	memset(value, 0, 4097);
 	if (dir == AT_FDCWD && one_in(2))
-		result = syscall(SYS_readlink, pointer(path), value, size);
+		result = syscall(SYS_readlink, pointer(path), result_to(value), size);
 	else
-		result = syscall(SYS_readlinkat, dir, pointer(path), value, size);
+		result = syscall(SYS_readlinkat, dir, pointer(path), result_to(value), size);
 	print_result(result);
 	if (result > 0) {
 		putchar(' ');
@@ -560,7 +570,7 @@ static void do_statfs(void)
 	struct statfs s;
 	make_path(path);
 	say_call("statfs", AT_FDCWD, path);
-	long result = syscall(SYS_statfs, pointer(path), &s);
+	long result = syscall(SYS_statfs, pointer(path), result_to(&s));
 	print_result(result);
 	if (result == 0)
 		printf(" type %lx bsize %ld namelen %ld frsize %ld flags %lx", (long)s.f_type, (long)s.f_bsize,
@@ -750,6 +760,9 @@ int main(int count, char **arguments)
 	char *pages = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	edge = pages + 4096;
 	if (pages == MAP_FAILED || mprotect(edge, 4096, PROT_NONE) != 0)
+		return 2;
+	locked = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (locked == MAP_FAILED)
 		return 2;
 	for (int i = 0; i < DIRS; i++)
 		dirs[i] = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);

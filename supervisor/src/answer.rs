@@ -87,7 +87,7 @@ impl Answer {
             Reply::Size(size) => self.succeed(notification, size.into()),
             Reply::Stat(stat) => {
                 let bytes = match self.detail {
-                    Detail::Statx { mask, .. } => layout::statx(&stat, self.facts, mask),
+                    Detail::Statx { .. } => layout::statx(&stat, self.facts),
                     _ => layout::stat(&stat, self.facts),
                 };
                 self.write(notification, &bytes, 0);
@@ -115,7 +115,7 @@ impl Answer {
     fn write(self, mut notification: Notification, bytes: &[u8], value: i64) {
         let address = match self.detail {
             Detail::Stat { buffer }
-            | Detail::Statx { buffer, .. }
+            | Detail::Statx { buffer }
             | Detail::Buffer { buffer, .. }
             | Detail::NamedBuffer { buffer, .. } => buffer,
             _ => 0,

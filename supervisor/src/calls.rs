@@ -71,7 +71,6 @@ pub(crate) enum Detail {
     },
     Statx {
         buffer: u64,
-        mask: u32,
     },
     Buffer {
         buffer: u64,

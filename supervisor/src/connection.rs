@@ -2,8 +2,8 @@
 //! requests, the callers it knows.
 
 use std::collections::HashSet;
-use std::io::{self, IoSliceMut};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +12,13 @@ use finesse_wire::{
     CallerId, DecodeError, Door, FromRuntime, FromSupervisor, PROTOCOL_VERSION, Refusal,
 };
 use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, connect,
-    getsockopt, recvmsg, send, setsockopt, socket, sockopt,
+    AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, getsockopt, send, setsockopt,
+    socket, sockopt,
 };
 use parking_lot::Mutex;
 use thiserror::Error;
 
+use crate::passed;
 use crate::reason::Reason;
 use crate::slow::{SlowCall, SlowCalls};
 use crate::targets::Identity;
@@ -218,24 +219,6 @@ fn say(socket: &OwnedFd, message: &FromSupervisor) -> io::Result<()> {
 /// One packet, with the descriptor that came along, if one did.
 fn hear(socket: &OwnedFd) -> Result<(FromRuntime, Option<OwnedFd>), ConnectError> {
     let mut packet = [0; PACKET];
-    let mut control = nix::cmsg_space!([std::os::fd::RawFd; 4]);
-    let mut parts = [IoSliceMut::new(&mut packet)];
-    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-    let received = recvmsg::<UnixAddr>(socket.as_raw_fd(), &mut parts, Some(&mut control), flags)?;
-    let len = received.bytes;
-    let mut descriptors = Vec::new();
-    for message in received.cmsgs()? {
-        if let ControlMessageOwned::ScmRights(raw) = message {
-            descriptors.extend(raw.into_iter().map(own));
-        }
-    }
-    let message = FromRuntime::decode(&packet[..len])?;
-    Ok((message, descriptors.into_iter().next()))
-}
-
-#[allow(unsafe_code)]
-fn own(fd: std::os::fd::RawFd) -> OwnedFd {
-    // SAFETY: the kernel has just installed this descriptor for us (unix(7), SCM_RIGHTS),
-    // and nobody else knows its number.
-    unsafe { OwnedFd::from_raw_fd(fd) }
+    let (len, descriptor) = passed::receive(socket, &mut packet)?;
+    Ok((FromRuntime::decode(&packet[..len])?, descriptor))
 }

@@ -5,6 +5,7 @@
 mod answer;
 mod attend;
 mod calls;
+mod confine;
 mod connection;
 mod discovery;
 #[allow(unsafe_code)]
@@ -17,6 +18,7 @@ mod inspect;
 mod launch;
 mod mounts;
 mod options;
+mod passed;
 mod reason;
 mod report;
 mod request;

@@ -1,21 +1,21 @@
 //! The supervisor's two processes: the guardian, and below it the workers.
 
 use std::fs::File;
-use std::io::{self, IoSliceMut, Write};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::io::{self, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use finesse_notify::{Ledger, Listener};
 use finesse_policy::Policy;
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send};
+use nix::sys::socket::{MsgFlags, send};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::report::Report;
 use crate::targets::Targets;
 use crate::worker::Shared;
-use crate::{fork, guardian};
+use crate::{confine, fork, guardian, passed};
 
 /// The byte by which the workers say that they are ready.
 pub(crate) const READY: u8 = b'+';
@@ -71,8 +71,16 @@ fn prepare(setup: Setup) -> io::Result<()> {
             1
         }
     })?;
+    confine();
     guardian::guard(workers, &listener);
     Ok(())
+}
+
+/// A supervisor that cannot be confined is no worse than any program of its user.
+fn confine() {
+    if let Err(error) = confine::confine() {
+        tracing::debug!("the supervisor runs unconfined: {error}");
+    }
 }
 
 /// Lets go of what belongs to the program: its streams, descriptors, directory.
@@ -90,34 +98,18 @@ fn leave_behind(setup: &Setup) -> io::Result<()> {
 
 /// `None` when the launcher gave up.
 fn receive_listener(socket: &OwnedFd) -> io::Result<Option<OwnedFd>> {
-    let mut byte = [0];
-    let mut control = nix::cmsg_space!([RawFd; 1]);
-    let mut parts = [IoSliceMut::new(&mut byte)];
-    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-    let message = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut control), flags)?;
-    if message.bytes == 0 {
-        return Ok(None);
+    match passed::receive(socket, &mut [0])? {
+        (0, _) => Ok(None),
+        (_, Some(listener)) => Ok(Some(listener)),
+        (_, None) => Err(io::Error::other("the launcher sent no listener")),
     }
-    let listener = message
-        .cmsgs()?
-        .find_map(|message| match message {
-            ControlMessageOwned::ScmRights(fds) => fds.first().copied().map(own),
-            _ => None,
-        })
-        .ok_or_else(|| io::Error::other("the launcher sent no listener"))?;
-    Ok(Some(listener))
-}
-
-#[allow(unsafe_code)]
-fn own(fd: RawFd) -> OwnedFd {
-    // SAFETY: the kernel has just installed this descriptor for us (unix(7), SCM_RIGHTS),
-    // and nobody else knows its number.
-    unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
 /// The workers' process.
 fn work(setup: Setup, listener: &Arc<Listener>, program: &OwnedFd) -> io::Result<()> {
     raise_descriptor_limit();
+    let null = File::options().write(true).open("/dev/null")?;
+    confine();
     let report = Arc::new(Report::new(
         setup.print_report || setup.report_json.is_some(),
     ));
@@ -142,9 +134,7 @@ fn work(setup: Setup, listener: &Arc<Listener>, program: &OwnedFd) -> io::Result
     drop(setup.report_done);
     // Whoever waits for the program's standard error to close shall not wait for the
     // processes that it left behind.
-    if let Ok(null) = File::options().write(true).open("/dev/null") {
-        let _ = nix::unistd::dup2_stderr(&null);
-    }
+    let _ = nix::unistd::dup2_stderr(&null);
     wait_for(listener.as_fd(), PollFlags::empty(), None)
 }
 

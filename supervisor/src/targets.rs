@@ -63,7 +63,7 @@ struct Known {
     /// leader's id without leaving a trace here, so nothing of them is remembered.
     uncertain: HashSet<u32>,
     /// Processes whose leader called exec and has not called again. Until then another
-    /// thread may still show the old program, and nothing of that is remembered.
+    /// thread may show the old program ([`Process::runs_its_program`]).
     in_exec: HashSet<u32>,
     /// Threads at which the next sweep happens.
     sweep_at: usize,
@@ -116,8 +116,7 @@ impl Targets {
         let identity = self.identities.of(&status);
         let thread = Arc::new(Thread::new(pidfd, task, process, identity));
         let mut known = self.known.lock();
-        let is_settled = !known.uncertain.contains(&tgid) && !known.in_exec.contains(&tgid);
-        if is_settled && thread.pidfd().is_some() {
+        if thread.pidfd().is_some() && !known.uncertain.contains(&tgid) {
             known.threads.insert(tid, Arc::clone(&thread));
         }
         if known.threads.len() >= known.sweep_at {
@@ -130,16 +129,17 @@ impl Targets {
     }
 
     fn process(&self, tgid: u32, status: &procfs::process::Status) -> Result<Arc<Process>, Reason> {
-        let (parent, confinement) = {
+        let (parent, confinement, in_exec) = {
             let known = self.known.lock();
-            if let Some(process) = known.processes.get(&tgid).filter(|p| p.lives()) {
+            let process = known.processes.get(&tgid);
+            if let Some(process) = process.filter(|p| p.lives() && p.runs_its_program()) {
                 return Ok(Arc::clone(process));
             }
             let parent = u32::try_from(status.ppid)
                 .ok()
                 .and_then(|ppid| known.processes.get(&ppid))
                 .cloned();
-            (parent, known.confinement)
+            (parent, known.confinement, known.in_exec.contains(&tgid))
         };
         // Landlock and the like leave no trace in /proc: once somebody used them, only
         // children of processes known to be free count as free.
@@ -149,13 +149,13 @@ impl Targets {
             None => Standing::Free,
         };
         let process = Arc::new(
-            Process::meet(tgid, status, &self.home, inherited, &self.policy)
+            Process::meet(tgid, status, &self.home, inherited, &self.policy, in_exec)
                 .ok_or(Reason::TargetGone)?,
         );
-        let mut known = self.known.lock();
-        if !known.in_exec.contains(&tgid) {
-            known.processes.insert(tgid, Arc::clone(&process));
-        }
+        self.known
+            .lock()
+            .processes
+            .insert(tgid, Arc::clone(&process));
         Ok(process)
     }
 
@@ -214,7 +214,7 @@ impl Targets {
 
 impl Known {
     fn note_exec(&mut self, tgid: u32) {
-        // Most never call again, and would gather. Only those that are in the middle of an
+        // Many never call again, and would gather. Only those that are in the middle of an
         // exec right now matter.
         if self.in_exec.len() >= MAX_IN_EXEC {
             self.in_exec.clear();

@@ -31,6 +31,8 @@ pub(crate) struct Turns {
     /// Those that came from another thread than the one before.
     mixed: AtomicU64,
     last_tid: AtomicU32,
+    /// One receiver is wanted. Relaxed: a hint.
+    single_file: AtomicBool,
     /// The watchdog sleeps without end.
     watchdog_sleeps: AtomicBool,
     watchdog: Condvar,
@@ -59,6 +61,7 @@ impl Turns {
             received: AtomicU64::new(0),
             mixed: AtomicU64::new(0),
             last_tid: AtomicU32::new(0),
+            single_file: AtomicBool::new(true),
             watchdog_sleeps: AtomicBool::new(false),
             watchdog: Condvar::new(),
             alarm: Mutex::new(()),
@@ -100,6 +103,12 @@ impl Turns {
         seats.waiting > 0
     }
 
+    /// Whether calls come one after the other: one worker then suffices, and has nothing
+    /// else to do while it waits for a reply.
+    pub(crate) fn is_single_file(&self) -> bool {
+        self.single_file.load(Ordering::Relaxed)
+    }
+
     /// Watches over the turns; `more` starts another worker.
     pub(crate) fn watch(self: &Arc<Self>, more: impl Fn()) {
         let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
@@ -127,6 +136,7 @@ impl Turns {
     }
 
     fn want(&self, wanted: usize) {
+        self.single_file.store(wanted == 1, Ordering::Relaxed);
         let mut seats = self.seats.lock();
         if wanted > seats.wanted {
             self.parked.notify_all();

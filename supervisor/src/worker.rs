@@ -285,10 +285,12 @@ impl Worker {
             answer,
         } = forwarded;
         let client = connection.client();
-        let soon = client.wait(&pending, SOON) || {
-            self.shared.step_aside();
-            client.wait(&pending, BRIEF)
-        };
+        let soon = self.shared.turns.is_single_file() && client.spin(&pending)
+            || client.wait(&pending, SOON)
+            || {
+                self.shared.step_aside();
+                client.wait(&pending, BRIEF)
+            };
         if soon {
             answer.collect(connection.client(), notification, pending, &mut self.reply);
         } else {

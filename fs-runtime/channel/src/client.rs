@@ -129,20 +129,24 @@ impl Client {
         Ok(pending)
     }
 
-    /// Waits for the reply: watches for some 100 µs if the server was awake when the
-    /// request came, else sleeps at once, as the server may need this very CPU; `timeout`
-    /// at most. True when there is something to take (a reply, or the end of the channel).
-    pub fn wait(&self, pending: &Pending, timeout: Duration) -> bool {
-        let watch = if pending.rang { Duration::ZERO } else { WATCH };
+    /// Watches for the reply for some 100 µs: true when there is something to take (a
+    /// reply, or the end of the channel). Not at all when the server had to be woken or was
+    /// last seen on this CPU, which it then needs. Where several requests are under way at
+    /// once, this CPU has other work, and watching does harm.
+    pub fn spin(&self, pending: &Pending) -> bool {
         let placement = self.mapping.placement();
+        let watch = if pending.rang { Duration::ZERO } else { WATCH };
         let watched = spin::until(
             watch,
             || self.is_over(pending),
             || placement.server_is_here(),
         );
-        if watched == Watched::Done {
-            return true;
-        }
+        watched == Watched::Done
+    }
+
+    /// Sleeps until there is something to take, `timeout` at most. False when the time was
+    /// up.
+    pub fn wait(&self, pending: &Pending, timeout: Duration) -> bool {
         self.doorbell(pending.slot)
             .sleep(pending.generation, &self.end, timeout)
     }

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::doorbell::Generation;
@@ -23,6 +23,8 @@ pub struct Server {
     cursor: AtomicU32,
     pace: Mutex<Pace>,
     mover: Mover,
+    /// Requests in hand. Only counts; relaxed.
+    in_hand: AtomicUsize,
 }
 
 /// When requests come.
@@ -56,6 +58,7 @@ impl Server {
                 last: Instant::now(),
             }),
             mover: Mover::new(),
+            in_hand: AtomicUsize::new(0),
         };
         Ok((server, fd))
     }
@@ -71,6 +74,7 @@ impl Server {
                 .or_else(|| self.watch())
                 .or_else(|| self.mapping.bell().sleep(&self.end, || self.scan()));
             let Some(ticket) = found else { continue };
+            self.in_hand.fetch_add(1, Ordering::Relaxed);
             self.mapping.placement().note_server();
             self.mapping.bell().share(|| self.is_any_posted());
             // A length out of bounds is the client's fault; empty bytes decode to nothing,
@@ -94,6 +98,7 @@ impl Server {
     #[expect(clippy::needless_pass_by_value, reason = "a request is answered once")]
     pub fn reply(&self, ticket: Ticket, bytes: &[u8]) {
         let Ticket { slot, generation } = ticket;
+        self.in_hand.fetch_sub(1, Ordering::Relaxed);
         self.mapping.write_reply(slot, bytes);
         self.learn();
         self.mapping
@@ -125,11 +130,11 @@ impl Server {
         (0..self.mapping.geometry().slots).any(|slot| self.mapping.doorbell(slot).is_posted())
     }
 
-    /// Watches the doorbells for a while, unless another thread does; from another CPU than
-    /// the client's.
+    /// Watches the doorbells for a while, unless another thread does, or has a request in
+    /// hand and will look when it is done; from another CPU than the client's.
     fn watch(&self) -> Option<Ticket> {
         let budget = self.budget();
-        if budget.is_zero() {
+        if budget.is_zero() || self.in_hand.load(Ordering::Relaxed) > 0 {
             return None;
         }
         let placement = self.mapping.placement();
@@ -159,7 +164,7 @@ impl Server {
     }
 
     fn budget(&self) -> Duration {
-        // A busy lock means that requests come from several threads: watching is right.
+        // A busy lock means that requests come from several threads.
         self.pace
             .try_lock()
             .map_or(Duration::from_micros(50), |pace| pace.patience.budget())

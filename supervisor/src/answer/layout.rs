@@ -27,7 +27,7 @@ pub(super) fn stat(stat: &Stat, facts: MountFacts) -> Vec<u8> {
 /// `struct statx` (include/uapi/linux/stat.h), 256 bytes, as fs/fuse fills it for file
 /// systems without FUSE_STATX: the basic fields whatever the mask asks for, and the mount
 /// id.
-pub(super) fn statx(stat: &Stat, facts: MountFacts, _mask: u32) -> Vec<u8> {
+pub(super) fn statx(stat: &Stat, facts: MountFacts) -> Vec<u8> {
     /// `STATX_BASIC_STATS | STATX_MNT_ID`.
     const MASK: u32 = 0x7ff | 0x1000;
     /// `STATX_ATTR_AUTOMOUNT | STATX_ATTR_MOUNT_ROOT | STATX_ATTR_DAX`.
@@ -124,7 +124,7 @@ mod tests {
         let facts = MountFacts::default();
         assert_eq!(stat(&Stat::default(), facts).len(), size_of::<libc::stat>());
         assert_eq!(
-            statx(&Stat::default(), facts, 0).len(),
+            statx(&Stat::default(), facts).len(),
             size_of::<libc::statx>()
         );
         assert_eq!(

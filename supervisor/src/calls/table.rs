@@ -315,17 +315,13 @@ fn getxattr(a: &Args, follow: bool) -> Option<Trapped> {
 }
 
 fn statx(a: &Args) -> Option<Trapped> {
-    /// `STATX__RESERVED` (linux/stat.h).
-    const RESERVED: u32 = 0x8000_0000;
-    let mask = low(a[3]);
-    (mask & RESERVED == 0).then_some(())?;
+    /// `STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID` (linux/stat.h): file systems get
+    /// these whatever is asked. Further bits ask for what only the kernel knows, such as
+    /// the mount's unique id, or are reserved.
+    const PLAIN: u32 = 0x1fff;
+    (low(a[3]) & !PLAIN == 0).then_some(())?;
     let follow = follows(a[2], EMPTY_PATH | NO_AUTOMOUNT | FORCE_SYNC)?;
-    call(
-        O::Stat,
-        fd_at(a),
-        follow,
-        Detail::Statx { buffer: a[4], mask },
-    )
+    call(O::Stat, fd_at(a), follow, Detail::Statx { buffer: a[4] })
 }
 
 #[cfg(test)]
@@ -396,6 +392,16 @@ mod tests {
             let mut args = [1, 1, 1, 1, 1, 0];
             args[index] = 0x4000_0000;
             assert_eq!(decode(number, args), None, "{number}");
+        }
+    }
+
+    #[test]
+    fn what_only_the_kernel_can_stat_is_the_kernels() {
+        let statx = |mask| decode(libc::SYS_statx, [3, 7, 0, mask, 9, 0]);
+        assert!(statx(0).is_some() && statx(0x1fff).is_some());
+        // STATX_DIOALIGN, STATX_MNT_ID_UNIQUE, STATX_SUBVOL, STATX__RESERVED.
+        for bit in [0x2000, 0x4000, 0x8000, 0x8000_0000] {
+            assert_eq!(statx(0x7ff | bit), None, "{bit:#x}");
         }
     }
 

@@ -1,8 +1,10 @@
 //! One process: where it lives, what it runs.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -20,6 +22,9 @@ pub(crate) struct Process {
     umask: AtomicU32,
     confined: AtomicBool,
     policy: ProgramPolicy,
+    /// The memory of the program that ran when the process was met, if another one may
+    /// have been on its way.
+    program: Option<File>,
 }
 
 /// Whether paths mean the same for a process as for the supervisor.
@@ -65,15 +70,22 @@ fn program(tgid: u32) -> PathBuf {
 }
 
 impl Process {
-    /// Looks at a process; none when it is gone. `inherited` is its parent's standing.
+    /// Looks at a process; none when it is gone. `inherited` is its parent's standing;
+    /// `in_exec` says that it may be about to run another program.
     pub(super) fn meet(
         tgid: u32,
         status: &Status,
         home: &Home,
         inherited: Standing,
         policy: &Policy,
+        in_exec: bool,
     ) -> Option<Process> {
         let pidfd = open_pidfd(tgid).ok()?;
+        // Before anything is read of the program: if it ran on after that, it was read of.
+        let running = in_exec
+            .then(|| File::open(format!("/proc/{tgid}/mem")))
+            .transpose()
+            .ok()?;
         let at_home = Home::of(&tgid.to_string()).is_ok_and(|theirs| theirs == *home);
         let program = program(tgid);
         Some(Process {
@@ -82,6 +94,7 @@ impl Process {
             umask: AtomicU32::new(status.umask?),
             confined: AtomicBool::new(inherited == Standing::Confined || !at_home),
             policy: policy.for_program(&program),
+            program: running,
         })
     }
 
@@ -111,6 +124,15 @@ impl Process {
 
     pub(crate) fn policy(&self) -> &ProgramPolicy {
         &self.policy
+    }
+
+    /// Whether the program is the one that ran when the process was met. Its memory then
+    /// has nothing at address 0, which is an error; the memory of a program that has ended
+    /// reads as empty (`mem_rw`, fs/proc/base.c).
+    pub(super) fn runs_its_program(&self) -> bool {
+        self.program
+            .as_ref()
+            .is_none_or(|memory| memory.read_at(&mut [0], 0).is_err())
     }
 
     pub(super) fn lives(&self) -> bool {
