@@ -14,7 +14,10 @@ RELEASE := $(TARGET)/release
 # Arguments of finesse-compare for `make bench`.
 BENCH ?=
 
-.PHONY: help setup build driver test lint check-loom demo bench clean
+# Arguments of finesse-suites for `make suites`.
+SUITES ?=
+
+.PHONY: help setup build driver test lint check-loom demo bench suites clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -55,6 +58,12 @@ demo: build ## Show the bypass at work, in a directory that is removed afterward
 
 bench: build ## Compare native, FUSE and bypass (BENCH='--quick --html out.html' for options)
 	$(RELEASE)/finesse-compare $(BENCH)
+
+# Fetches and builds the suites from their packages the first time.
+suites: setup ## Compare suites of others on FUSE and bypass (SUITES='--quick' for options)
+	$(CARGO) build --release --locked -p finesse-supervisor -p finesse-mount -p finesse-mount-plain \
+	    -p finesse-integration --bins
+	$(RELEASE)/finesse-suites $(SUITES)
 
 clean: ## Remove what was built
 	$(CARGO) clean

@@ -1,9 +1,11 @@
 //! Harness, oracle tests and the native / FUSE / bypass comparison.
 //!
 //! [`programs`] finds the built programs, [`mount`] starts a file system and takes it down again,
-//! [`placement`] pins threads to CPUs; integration tests use the same. [`compare`] is the comparison.
+//! [`placement`] pins threads to CPUs; integration tests use the same. [`compare`] is the comparison,
+//! [`suites`] runs the test suites of others on both.
 
 pub mod compare;
 pub mod mount;
 pub mod placement;
 pub mod programs;
+pub mod suites;
