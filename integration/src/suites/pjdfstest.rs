@@ -1,8 +1,10 @@
 //! pjdfstest: the answers of each system call, on each kind of file.
 
 use std::collections::BTreeSet;
+use std::env;
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -73,15 +75,20 @@ impl Suite for Pjdfstest {
         let configuration = side.beside().join("pjdfstest.toml");
         fs::write(&configuration, self.configuration(side))
             .context("cannot configure pjdfstest")?;
-        let mut line: Vec<OsString> = vec![self.program.clone().into(), "-c".into()];
-        line.extend([configuration.into(), "-p".into(), side.path().into()]);
+        let mut line: Vec<OsString> = vec!["/usr/bin/env".into(), path_with_mount(side)?];
+        line.extend([
+            self.program.clone().into(),
+            "-c".into(),
+            configuration.into(),
+        ]);
+        line.extend(["-p".into(), side.path().into()]);
         match only {
             Some(name) => line.extend(["-e".into(), "--".into(), full_name(name).into()]),
             None => line
                 .extend(std::iter::once("--".into()).chain(self.patterns.iter().map(Into::into))),
         }
         let finished = side.run(&line, LIMIT)?;
-        let cases = parse(&finished.out, side.path());
+        let cases = parse(&finished.out, side.beside());
         ensure!(
             finished.out.contains("Summary"),
             "pjdfstest ended early ({}): {}",
@@ -92,6 +99,20 @@ impl Suite for Pjdfstest {
     }
 }
 
+/// `PATH`, with a `mount` in front that remounts by itself: mount(8) would have it done by mount.fuse3(8),
+/// which takes the file system's source for a program and runs it.
+fn path_with_mount(side: &Side<'_>) -> Result<OsString> {
+    let (programs, mount) = (side.beside().join("bin"), side.beside().join("bin/mount"));
+    fs::create_dir_all(&programs)?;
+    fs::write(&mount, "#!/bin/sh\nPATH=${PATH#*:} exec mount -i \"$@\"\n")?;
+    fs::set_permissions(&mount, fs::Permissions::from_mode(0o755))?;
+    let mut path = OsString::from("PATH=");
+    path.push(programs);
+    path.push(":");
+    path.push(env::var_os("PATH").unwrap_or_default());
+    Ok(path)
+}
+
 /// As the suite wants it with `-e`, where it prints less.
 fn full_name(name: &str) -> String {
     // Undoes what `Cases::note` does.
@@ -100,7 +121,7 @@ fn full_name(name: &str) -> String {
 }
 
 /// A line a case, `NAME VERDICT`, then indented lines about it.
-fn parse(out: &str, mountpoint: &Path) -> Cases {
+fn parse(out: &str, dir: &Path) -> Cases {
     let mut cases = Cases::default();
     let mut current: Option<(&str, Verdict, String)> = None;
     for line in out.lines() {
@@ -110,7 +131,7 @@ fn parse(out: &str, mountpoint: &Path) -> Cases {
             }
             current = Some((name, verdict, String::new()));
         } else if let Some((_, Verdict::Failed, words)) = &mut current {
-            let known = line.replace(&*mountpoint.to_string_lossy(), "MNT");
+            let known = line.replace(&*dir.to_string_lossy(), "DIR");
             words.push_str(known.trim());
             words.push(' ');
         }
@@ -155,4 +176,25 @@ fn two_people() -> Result<Vec<(String, String)>> {
         "pjdfstest needs two users, each with a group, of: {USERS:?}"
     );
     Ok(people)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_become_cases() {
+        let out = "chmod::a           ok\nchmod::b::dir      FAILED\n\tleft: EPERM in /d/x\n  right: EACCES\n\
+                   link::c            skipped\n\trequires features: x\n\nSummary: 1 failed, 3 total\n";
+        let cases = parse(out, Path::new("/d"));
+        assert_eq!(cases.len(), 3);
+        assert_eq!(cases.verdict("chmod::a"), Verdict::Passed);
+        assert_eq!(cases.verdict("link::c"), Verdict::Skipped);
+        assert_eq!(cases.verdict("chmod::b::dir"), Verdict::Failed);
+        assert_eq!(
+            cases.words("chmod::b::dir").trim(),
+            "left: EPERM in DIR/x right: EACCES"
+        );
+        assert_eq!(full_name("chmod::b #2"), "pjdfstest::tests::chmod::b");
+    }
 }
