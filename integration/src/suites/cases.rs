@@ -40,6 +40,18 @@ impl Cases {
         self.0.insert(unique, Case { verdict, words });
     }
 
+    /// Those whose names `wanted` likes.
+    #[must_use]
+    pub fn retain(mut self, wanted: impl Fn(&str) -> bool) -> Self {
+        self.0.retain(|name, _| wanted(name));
+        self
+    }
+
+    /// Takes over the cases of another run; they stand in for cases of the same names.
+    pub fn supersede(&mut self, other: Cases) {
+        self.0.extend(other.0);
+    }
+
     /// How the case `name` ended.
     #[must_use]
     pub fn verdict(&self, name: &str) -> Verdict {
