@@ -40,9 +40,6 @@ pub struct Options {
     /// Where the suites are built and kept [default: suites, beside the directory of this program]
     #[arg(long, value_name = "DIR")]
     pub build_dir: Option<PathBuf>,
-    /// Keep what the suites write in DIR
-    #[arg(long, value_name = "DIR")]
-    pub keep: Option<PathBuf>,
 }
 
 /// Which suites to run.
