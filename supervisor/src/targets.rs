@@ -10,10 +10,14 @@
 //! | standing (namespaces, root) | process | chroot, pivot_root, unshare, setns, landlock confine for good; exec |
 //! | program, and so policy | process | exec |
 //!
+//! Processes that share root and umask (`CLONE_FS` without `CLONE_THREAD`), and threads
+//! that do not, are left to the kernel once one of them changes either.
+//!
 //! A thread id that was reused cannot be mistaken: each thread is held by a pidfd, and
 //! what is remembered counts only while that pidfd says that it lives.
 
 mod process;
+mod sharing;
 mod thread;
 
 use std::collections::{HashMap, HashSet};
@@ -28,6 +32,7 @@ pub(crate) use thread::{Identity, Start, Thread};
 use crate::calls::Event;
 use crate::reason::Reason;
 use process::Home;
+use sharing::share_fs;
 use thread::Identities;
 
 /// Threads remembered before the dead ones among them are looked for.
@@ -65,6 +70,8 @@ struct Known {
     /// Processes whose leader called exec and has not called again. Until then another
     /// thread may show the old program ([`Process::runs_its_program`]).
     in_exec: HashSet<u32>,
+    /// Processes that changed their umask or root: who is met later may share them.
+    changers: HashSet<u32>,
     /// Threads at which the next sweep happens.
     sweep_at: usize,
     /// A process has confined itself in a way that its children inherit invisibly.
@@ -113,6 +120,9 @@ impl Targets {
             self.known.lock().in_exec.remove(&tgid);
         }
         let process = self.process(tgid, &status)?;
+        if tid != tgid && share_fs(tid, tgid) == Some(false) {
+            process.confine();
+        }
         let identity = self.identities.of(&status);
         let thread = Arc::new(Thread::new(pidfd, task, process, identity));
         let mut known = self.known.lock();
@@ -152,10 +162,16 @@ impl Targets {
             Process::meet(tgid, status, &self.home, inherited, &self.policy, in_exec)
                 .ok_or(Reason::TargetGone)?,
         );
-        self.known
-            .lock()
-            .processes
-            .insert(tgid, Arc::clone(&process));
+        // Who changes umask or root from here on, finds the process among the known.
+        let changers = {
+            let mut known = self.known.lock();
+            known.processes.insert(tgid, Arc::clone(&process));
+            known.changers.clone()
+        };
+        let shares = |other: &u32| *other != tgid && share_fs(tgid, *other) == Some(true);
+        if changers.iter().any(shares) {
+            process.confine();
+        }
         Ok(process)
     }
 
@@ -168,17 +184,36 @@ impl Targets {
             Event::Umask(mask) => {
                 if let Ok(thread) = self.living(tid) {
                     thread.process().set_umask(mask);
+                    self.leave_sharers(thread.process());
                 }
             }
             Event::Confine => {
                 let thread = self.living(tid);
-                let mut known = self.known.lock();
-                known.confinement = true;
+                self.known.lock().confinement = true;
                 if let Ok(thread) = thread {
                     thread.process().confine();
+                    self.leave_sharers(thread.process());
                 }
             }
             Event::Exec => self.forget_program(tid),
+        }
+    }
+
+    /// `process` changes umask or root: the processes that share them are left to the
+    /// kernel, and so is it.
+    fn leave_sharers(&self, process: &Process) {
+        let others: Vec<_> = {
+            let mut known = self.known.lock();
+            known.changers.insert(process.tgid());
+            let processes = known.processes.values();
+            let others = processes.filter(|other| other.tgid() != process.tgid());
+            others.cloned().collect()
+        };
+        for other in others {
+            if share_fs(process.tgid(), other.tgid()) == Some(true) {
+                other.confine();
+                process.confine();
+            }
         }
     }
 
@@ -241,6 +276,7 @@ impl Known {
         self.processes.retain(|_, process| process.lives());
         let processes = &self.processes;
         self.uncertain.retain(|tgid| processes.contains_key(tgid));
+        self.changers.retain(|tgid| processes.contains_key(tgid));
         self.sweep_at = SWEEP_AT.max(2 * self.threads.len());
     }
 }

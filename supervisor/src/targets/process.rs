@@ -42,6 +42,8 @@ pub(super) struct Home {
     root: (u64, u64),
     mount_namespace: PathBuf,
     user_namespace: PathBuf,
+    /// In another one somebody else adopts orphans, and hides whose children they were.
+    pid_namespace: PathBuf,
 }
 
 impl Home {
@@ -57,6 +59,7 @@ impl Home {
             root: (root.stx_mnt_id, root.stx_ino),
             mount_namespace: std::fs::read_link(format!("/proc/{pid}/ns/mnt"))?,
             user_namespace: std::fs::read_link(format!("/proc/{pid}/ns/user"))?,
+            pid_namespace: std::fs::read_link(format!("/proc/{pid}/ns/pid"))?,
         })
     }
 }
