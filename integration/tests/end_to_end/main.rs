@@ -4,6 +4,7 @@
 //! programs come from the same target directory; `cargo build --workspace` makes them.
 
 mod concurrency;
+mod confinement;
 mod differential;
 mod guest;
 mod guests;
@@ -12,6 +13,7 @@ mod processes;
 mod report;
 mod run;
 mod run_failures;
+mod survival;
 mod timed;
 mod tree;
 mod twins;

@@ -1,0 +1,523 @@
+//! Nothing is lost: signals by the thousand, kills at random moments, file systems that come back or do not
+//! answer.
+//!
+//! `FINESSE_STORM` (default 3000) asks for more names in a storm of signals, `FINESSE_KILLS` (default 8) for
+//! more kills, `FINESSE_KILLS_SEED` for other moments, and `FINESSE_SLOW_SECONDS` (default 0) for a file system
+//! that keeps silent longer.
+
+mod log;
+
+use std::env;
+use std::fs;
+use std::ops::Range;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use finesse_integration::mount::{FileSystem, MountRequest, Mounted, is_fuse_mount};
+use finesse_integration::programs;
+use nix::sys::signal::{SIGCONT, SIGINT, SIGKILL, SIGSTOP, SIGUSR1, SIGUSR2, Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+use crate::guest::{self, Kind};
+use crate::processes;
+use crate::report::Report;
+use crate::timed::{self, Done, Running};
+use crate::twins;
+use log::Log;
+
+const LIMIT: Duration = Duration::from_secs(60);
+/// Nothing hangs for longer than 1 s; a loaded machine may add as much again, twice.
+const HANGS: Duration = Duration::from_secs(3);
+const THREADS: usize = 2;
+
+fn number(name: &str, default: u64) -> u64 {
+    let parsed = |text: String| {
+        text.parse()
+            .unwrap_or_else(|e| panic!("{name}={text}: {e}"))
+    };
+    env::var(name).map_or(default, parsed)
+}
+
+/// A pass-through mount that can be killed and mounted again.
+struct Place {
+    mounted: Option<Mounted>,
+    source: PathBuf,
+    mountpoint: PathBuf,
+    policy: PathBuf,
+    /// All that ever served it.
+    servers: Vec<u32>,
+    // Last: the mount goes before the directory.
+    dir: TempDir,
+}
+
+impl Place {
+    fn mount() -> Option<Place> {
+        if !twins::have_fuse() {
+            return None;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let inside = |name: &str| dir.path().join(name);
+        for name in ["source/work", "at"] {
+            fs::create_dir_all(inside(name)).unwrap();
+        }
+        fs::write(inside("policy.toml"), twins::BYPASS_ALL).unwrap();
+        let mut place = Place {
+            mounted: None,
+            source: inside("source"),
+            mountpoint: inside("at"),
+            policy: inside("policy.toml"),
+            servers: Vec::new(),
+            dir,
+        };
+        place.mount_again();
+        Some(place)
+    }
+
+    fn mount_again(&mut self) {
+        // What is still mounted goes first.
+        self.mounted = None;
+        let program = programs::mount().unwrap();
+        let request = MountRequest::new(&program, FileSystem::Passthrough(&self.source));
+        let mounted = request.start(&self.mountpoint).unwrap();
+        self.servers.extend(mounted.pid());
+        self.mounted = Some(mounted);
+    }
+
+    fn server(&self) -> Pid {
+        let pid = self.mounted.as_ref().and_then(Mounted::pid).unwrap();
+        Pid::from_raw(pid.try_into().unwrap())
+    }
+
+    fn work(&self) -> PathBuf {
+        self.mountpoint.join("work")
+    }
+
+    fn finesse_run(&self, program: &Path) -> Command {
+        let mut command = timed::command(&[programs::run().unwrap()]);
+        command
+            .arg("--policy")
+            .arg(&self.policy)
+            .arg("--report-json");
+        command.arg(self.report()).arg("--").arg(program);
+        command
+    }
+
+    /// Without a report the program is the process that was started.
+    fn finesse_run_alone(&self, program: &Path) -> Command {
+        let mut command = timed::command(&[programs::run().unwrap()]);
+        command
+            .arg("--policy")
+            .arg(&self.policy)
+            .arg("--")
+            .arg(program);
+        command
+    }
+
+    fn report(&self) -> PathBuf {
+        self.dir.path().join("report.json")
+    }
+
+    /// Waits until no process of the supervisors is left.
+    fn wait_for_supervisors(&self) {
+        timed::until("no supervisor is left", LIMIT, || {
+            supervisors(&self.policy).is_empty()
+        });
+    }
+
+    /// Unmounts, and sees that nothing stays behind.
+    fn leave(mut self) {
+        self.wait_for_supervisors();
+        self.mounted.take().unwrap().unmount().unwrap();
+        assert!(!is_fuse_mount(&self.mountpoint).unwrap());
+        let sockets = fs::read_to_string("/proc/net/unix").unwrap();
+        for pid in &self.servers {
+            assert!(!sockets.contains(&format!("@finesse-{pid}-")), "{sockets}");
+            assert!(!Path::new(&format!("/proc/{pid}")).exists());
+        }
+    }
+}
+
+/// All processes whose command line names `policy`; those of `finesse-run` keep theirs when they fork.
+fn supervisors(policy: &Path) -> Vec<i32> {
+    let names_it = |pid: &i32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(policy.to_str().unwrap())
+    };
+    let processes = fs::read_dir("/proc").unwrap();
+    let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    pids.filter(names_it).collect()
+}
+
+fn storm(how: &str) {
+    let Some(place) = Place::mount() else {
+        return;
+    };
+    let Some(program) = guest::build(Kind::GlibcStatic, "storm.c", place.dir.path()) else {
+        return;
+    };
+    let names = number("FINESSE_STORM", 3000);
+    let limit = LIMIT + Duration::from_millis(5) * u32::try_from(names).unwrap();
+    let arguments = [
+        place.work().into_os_string(),
+        names.to_string().into(),
+        how.into(),
+    ];
+    let plain = timed::run(timed::command(&[&program]).args(&arguments), limit);
+    let bypass = timed::run(place.finesse_run(&program).args(&arguments), limit);
+    for (door, done) in [("FUSE", &plain), ("bypass", &bypass)] {
+        println!(
+            "{how}, {names} names, {door}: {}",
+            done.out.replace('\n', " ")
+        );
+        assert!(done.status.success(), "{door}: {done:?}");
+        assert!(counted(done, "signals") > 10, "{door}: no storm: {done:?}");
+        if how == "restart" {
+            assert_eq!(counted(done, "interrupted"), 0, "{door}: {done:?}");
+        }
+    }
+    assert_eq!(counted(&plain, "interrupted"), 0, "{plain:?}");
+    assert_eq!(fs::read_dir(place.source.join("work")).unwrap().count(), 0);
+    let report = Report::read(&place.report());
+    let bypassed = report.bypassed("mkdir") + report.bypassed("mknodat");
+    assert!(bypassed > names * 9 / 10, "{report:#?}");
+    place.leave();
+}
+
+fn counted(done: &Done, what: &str) -> u64 {
+    let mut lines = done.out.lines().filter_map(|line| line.split_once(' '));
+    let (_, count) = lines.find(|(name, _)| *name == what).unwrap();
+    count.parse().unwrap()
+}
+
+#[test]
+fn a_storm_of_signals_that_restart() {
+    storm("restart");
+}
+
+#[test]
+fn a_storm_of_signals_that_interrupt() {
+    storm("interrupt");
+}
+
+/// Whom to kill.
+#[derive(Debug, Clone, Copy)]
+enum Victim {
+    Workers,
+    Guardian,
+    FileSystem,
+    Target,
+}
+
+/// Moments that look random and can be had again.
+struct Moments(u64);
+
+impl Moments {
+    fn next(&mut self, range: Range<u64>) -> Duration {
+        // xorshift64 (Marsaglia 2003).
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        Duration::from_micros(range.start + self.0 % (range.end - range.start))
+    }
+}
+
+/// A survivor at work, and its log.
+struct Survivor {
+    running: Running,
+    log: PathBuf,
+}
+
+impl Survivor {
+    fn start(place: &Place, program: &Path, victim: Victim) -> Survivor {
+        let log = place.dir.path().join("log");
+        let mut command = match victim {
+            Victim::Guardian | Victim::FileSystem => place.finesse_run(program),
+            Victim::Workers | Victim::Target => place.finesse_run_alone(program),
+        };
+        command.arg(place.work()).arg(&log).arg(THREADS.to_string());
+        let survivor = Survivor {
+            running: timed::start(&mut command),
+            log,
+        };
+        survivor.wait_for("the guest is at work", 0, LIMIT, |done, _| done >= 20);
+        survivor
+    }
+
+    fn text_from(&self, offset: usize) -> String {
+        let bytes = fs::read(&self.log).unwrap_or_default();
+        let after = bytes.get(offset..).unwrap_or_default();
+        String::from_utf8_lossy(after).into_owned()
+    }
+
+    fn logged(&self) -> usize {
+        self.text_from(0).len()
+    }
+
+    /// Until for each thread `enough` of its calls since `offset` have succeeded, or found the mount dead.
+    fn wait_for(
+        &self,
+        what: &str,
+        offset: usize,
+        limit: Duration,
+        enough: fn(usize, usize) -> bool,
+    ) {
+        timed::until(what, limit, || {
+            let progress = log::progress(&self.text_from(offset), THREADS);
+            progress.iter().all(|&(done, dead)| enough(done, dead))
+        });
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(self.running.pid(), signal).unwrap();
+    }
+
+    /// The guest itself, where `finesse-run` stayed as its parent.
+    fn child(&self) -> Pid {
+        let pid = self.running.pid();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        Pid::from_raw(children.trim().parse().unwrap())
+    }
+
+    fn goes_on(&self) {
+        self.wait_for("the guest goes on", self.logged(), HANGS, |done, _| {
+            done >= 20
+        });
+    }
+}
+
+fn kill_one(place: &mut Place, program: &Path, victim: Victim, moment: Duration) -> Log {
+    let survivor = Survivor::start(place, program, victim);
+    let supervisor = processes::supervisor(&place.policy).expect("a supervisor");
+    sleep(moment);
+    match victim {
+        Victim::Workers => {
+            kill(supervisor.workers.expect("workers").pid(), SIGKILL).unwrap();
+            survivor.goes_on();
+        }
+        Victim::Guardian => {
+            kill(supervisor.guardian.pid(), SIGKILL).unwrap();
+            survivor.goes_on();
+            survivor.signal(SIGUSR2);
+            survivor.goes_on();
+        }
+        Victim::FileSystem => {
+            let offset = survivor.logged();
+            kill(place.server(), SIGKILL).unwrap();
+            survivor.wait_for(
+                "the guest finds the mount dead",
+                offset,
+                HANGS,
+                |_, dead| dead > 0,
+            );
+            place.mounted = None;
+            let offset = survivor.logged();
+            survivor.wait_for("the guest finds no mount", offset, HANGS, |_, dead| {
+                dead > 0
+            });
+            place.mount_again();
+            survivor.goes_on();
+            survivor.signal(SIGUSR2);
+            // The mount is asked for its door meanwhile.
+            survivor.wait_for("the guest works", survivor.logged(), LIMIT, |done, _| {
+                done > 500
+            });
+        }
+        Victim::Target => survivor.signal(SIGKILL),
+    }
+    if !matches!(victim, Victim::Target) {
+        survivor.signal(SIGUSR1);
+    }
+    let Survivor { running, log } = survivor;
+    let done = running.finish(LIMIT);
+    place.wait_for_supervisors();
+    check_end(place, victim, &done);
+    Log::read(&fs::read_to_string(log).unwrap()).unwrap_or_else(|e| panic!("{victim:?}: {e}"))
+}
+
+fn check_end(place: &Place, victim: Victim, done: &Done) {
+    if let Victim::Target = victim {
+        assert_eq!(done.status.signal(), Some(9), "{done:?}");
+    } else {
+        assert_eq!(done.status.code(), Some(0), "{done:?}");
+    }
+    match victim {
+        // Made with the variants that were used only after the kill.
+        Victim::Guardian | Victim::FileSystem => {
+            Report::read(&place.report()).assert_bypassed(&["mkdirat", "renameat", "unlinkat"]);
+        }
+        Victim::Workers => assert!(done.err.contains("without bypass"), "{done:?}"),
+        Victim::Target => assert_eq!(done.err, ""),
+    }
+}
+
+#[test]
+fn kills_at_random_moments() {
+    const VICTIMS: [Victim; 4] = [
+        Victim::Workers,
+        Victim::FileSystem,
+        Victim::Guardian,
+        Victim::Target,
+    ];
+    let Some(mut place) = Place::mount() else {
+        return;
+    };
+    let Some(program) = guest::build(Kind::GlibcStatic, "survivor.c", place.dir.path()) else {
+        return;
+    };
+    let kills = number("FINESSE_KILLS", 8);
+    let seed = number("FINESSE_KILLS_SEED", 0x5eed);
+    let mut moments = Moments(seed | 1);
+    let (mut calls, mut unsure, mut longest) = (0, 0, 0);
+    for victim in VICTIMS.iter().cycle().take(usize::try_from(kills).unwrap()) {
+        let log = kill_one(&mut place, &program, *victim, moments.next(0..30_000));
+        log.check(&place.source.join("work"))
+            .unwrap_or_else(|e| panic!("{victim:?}: {e}"));
+        // One call a thread is on its way at the most.
+        assert!(
+            log.unsure <= THREADS as u64,
+            "{victim:?}: {} unsure",
+            log.unsure
+        );
+        assert_eq!(log.longest.is_some(), !matches!(victim, Victim::Target));
+        let hung = log.longest.unwrap_or(0);
+        assert!(
+            Duration::from_micros(hung) < HANGS,
+            "{victim:?}: a call took {hung} µs"
+        );
+        (calls, unsure, longest) = (calls + log.calls, unsure + log.unsure, longest.max(hung));
+        fs::remove_file(place.dir.path().join("log")).unwrap();
+        fs::remove_dir_all(place.source.join("work")).unwrap();
+        fs::create_dir(place.source.join("work")).unwrap();
+        place.mount_again();
+    }
+    println!(
+        "seed {seed}: {kills} kills, {calls} calls, {unsure} unsure, the longest took {longest} µs"
+    );
+    place.leave();
+}
+
+/// Whether all threads have stopped.
+fn is_stopped(pid: Pid) -> bool {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let stat = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("stat")).unwrap();
+    threads
+        .map(|thread| stat(thread.unwrap()))
+        .all(|stat| stat.contains(") T "))
+}
+
+/// The program makes no call while the file system is away, and so does not see it go.
+#[test]
+#[ignore = "a mount with the device number of one that is gone is taken for it"]
+fn a_file_system_comes_back_unseen() {
+    let Some(mut place) = Place::mount() else {
+        return;
+    };
+    let Some(program) = guest::build(Kind::GlibcStatic, "survivor.c", place.dir.path()) else {
+        return;
+    };
+    let survivor = Survivor::start(&place, &program, Victim::FileSystem);
+    let guest = survivor.child();
+    kill(guest, SIGSTOP).unwrap();
+    timed::until("the guest has stopped", LIMIT, || is_stopped(guest));
+    place.mount_again();
+    // finesse-run stopped with it, and passes the signal on.
+    survivor.signal(SIGCONT);
+    survivor.signal(SIGUSR2);
+    survivor.wait_for("the guest works", survivor.logged(), LIMIT, |done, _| {
+        done > 500
+    });
+    survivor.signal(SIGUSR1);
+    let done = survivor.running.finish(LIMIT);
+    check_end(&place, Victim::FileSystem, &done);
+    place.leave();
+}
+
+/// A file system that does not answer, until this is dropped.
+struct Silent(Pid);
+
+impl Silent {
+    fn new(pid: Pid) -> Silent {
+        kill(pid, SIGSTOP).unwrap();
+        let silent = Silent(pid);
+        timed::until("the file system has stopped", LIMIT, || is_stopped(pid));
+        silent
+    }
+}
+
+impl Drop for Silent {
+    fn drop(&mut self) {
+        let _ = kill(self.0, SIGCONT);
+    }
+}
+
+/// Until a call waits for a file system that keeps silent, while others were answered by another one.
+fn with_a_call_that_waits(end: impl FnOnce(Running, Silent)) {
+    let (Some(slow), Some(fast)) = (Place::mount(), Place::mount()) else {
+        return;
+    };
+    let Some(program) = guest::build(Kind::GlibcStatic, "waiting.c", slow.dir.path()) else {
+        return;
+    };
+    let mut command = fast.finesse_run_alone(&program);
+    let running = timed::start(command.arg(slow.work()).arg(fast.work()));
+    timed::until("the guest is ready", LIMIT, || {
+        running.written() == "ready\n"
+    });
+    let silent = Silent::new(slow.server());
+    kill(running.pid(), SIGUSR1).unwrap();
+    timed::until("the other thread has worked", LIMIT, || {
+        running.written().contains("worked")
+    });
+    let written = running.written();
+    let longest = written
+        .lines()
+        .find_map(|line| line.strip_prefix("worked "));
+    let longest = Duration::from_micros(longest.expect(&written).parse().unwrap());
+    println!("beside a call that waits the longest took {longest:?}");
+    assert!(longest < HANGS, "{written}");
+    end(running, silent);
+    for place in [slow, fast] {
+        place.leave();
+    }
+}
+
+#[test]
+fn a_slow_call_holds_up_no_other_and_is_answered() {
+    with_a_call_that_waits(|running, silent| {
+        sleep(Duration::from_secs(number("FINESSE_SLOW_SECONDS", 0)));
+        assert!(
+            !running.written().contains("answered"),
+            "{}",
+            running.written()
+        );
+        drop(silent);
+        let done = running.finish(LIMIT);
+        assert!(
+            done.status.success() && done.out.ends_with("answered 0\n"),
+            "{done:?}"
+        );
+    });
+}
+
+#[test]
+fn who_waits_for_a_slow_call_can_be_interrupted() {
+    for signal in [SIGINT, SIGKILL] {
+        with_a_call_that_waits(|running, silent| {
+            let before = Instant::now();
+            kill(running.pid(), signal).unwrap();
+            let done = running.finish(LIMIT);
+            assert!(
+                before.elapsed() < HANGS,
+                "{signal} took {:?}",
+                before.elapsed()
+            );
+            assert_eq!(done.status.signal(), Some(signal as i32), "{done:?}");
+            assert!(!done.out.contains("answered"), "{done:?}");
+            drop(silent);
+        });
+    }
+}
