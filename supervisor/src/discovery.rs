@@ -23,6 +23,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(200);
 pub(crate) struct Door {
     /// Device number, `major:minor`, as in the mount table.
     device: String,
+    was_over: bool,
     state: Mutex<State>,
     answered: Condvar,
 }
@@ -63,9 +64,11 @@ impl fmt::Debug for Door {
 }
 
 impl Door {
-    pub(crate) fn new(device: String) -> Self {
+    /// `was_over` says that the last one with this number was, which was reported then.
+    pub(crate) fn new(device: String, was_over: bool) -> Self {
         Door {
             device,
+            was_over,
             state: Mutex::new(State::Unasked),
             answered: Condvar::new(),
         }
@@ -73,6 +76,16 @@ impl Door {
 
     pub(crate) fn device(&self) -> &str {
         &self.device
+    }
+
+    /// Whether nothing is to be expected of it: it is served by nobody, or by a process that
+    /// has ended. Another file system may have its device number by now.
+    pub(crate) fn is_over(&self) -> bool {
+        match &*self.state.lock() {
+            State::Open(connection) => !connection.is_open(),
+            State::Closed => true,
+            State::Unasked | State::Asking => false,
+        }
     }
 
     /// The connection to the runtime behind the mount `id` at `mountpoint`.
@@ -106,6 +119,10 @@ impl Door {
                 }
                 Err(NotServed::NoDoor) => {
                     tracing::info!("{shown} is left to the kernel: {}", NotServed::NoDoor);
+                    State::Closed
+                }
+                Err(error) if door.was_over => {
+                    tracing::info!("{shown} is still left to the kernel: {error}");
                     State::Closed
                 }
                 Err(error) => {

@@ -48,6 +48,10 @@ pub(crate) struct Met {
     pub(crate) just_now: bool,
 }
 
+/// Processes noted as having changed their umask or root, before the dead ones among them
+/// are forgotten.
+const MAX_CHANGERS: usize = 64;
+
 /// Processes noted as executing a program; more than ever do at one moment.
 const MAX_IN_EXEC: usize = 4096;
 
@@ -204,7 +208,7 @@ impl Targets {
     fn leave_sharers(&self, process: &Process) {
         let others: Vec<_> = {
             let mut known = self.known.lock();
-            known.changers.insert(process.tgid());
+            known.note_changer(process.tgid());
             let processes = known.processes.values();
             let others = processes.filter(|other| other.tgid() != process.tgid());
             others.cloned().collect()
@@ -248,6 +252,16 @@ impl Targets {
 }
 
 impl Known {
+    fn note_changer(&mut self, tgid: u32) {
+        // Each process that is met later is compared with all of them.
+        if self.changers.len() >= MAX_CHANGERS {
+            let processes = &self.processes;
+            self.changers
+                .retain(|tgid| processes.get(tgid).is_some_and(|p| p.lives()));
+        }
+        self.changers.insert(tgid);
+    }
+
     fn note_exec(&mut self, tgid: u32) {
         // Many never call again, and would gather. Only those that are in the middle of an
         // exec right now matter.

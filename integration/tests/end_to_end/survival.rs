@@ -411,7 +411,6 @@ fn is_stopped(pid: Pid) -> bool {
 
 /// The program makes no call while the file system is away, and so does not see it go.
 #[test]
-#[ignore = "a mount with the device number of one that is gone is taken for it"]
 fn a_file_system_comes_back_unseen() {
     let Some(mut place) = Place::mount() else {
         return;

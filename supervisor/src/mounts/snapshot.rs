@@ -52,7 +52,8 @@ pub(crate) struct Snapshot {
 type DirectoryId = (u64, u64);
 
 impl Snapshot {
-    /// Reads the mount table; file systems known from `old` stay connected.
+    /// Reads the mount table; file systems known from `old` stay connected. Device numbers
+    /// come again: what is over is asked anew.
     pub(super) fn read(old: &Snapshot) -> io::Result<Snapshot> {
         let infos: Vec<MountInfo> = procfs::process::Process::myself()
             .and_then(|me| me.mountinfo())
@@ -62,7 +63,14 @@ impl Snapshot {
         let mut doors: HashMap<String, Arc<Door>> = old
             .mounts
             .iter()
-            .map(|mount| (mount.door.device().to_owned(), Arc::clone(&mount.door)))
+            .map(|mount| {
+                let device = mount.door.device().to_owned();
+                let door = match mount.door.is_over() {
+                    true => Arc::new(Door::new(device.clone(), true)),
+                    false => Arc::clone(&mount.door),
+                };
+                (device, door)
+            })
             .collect();
         let mut snapshot = Snapshot {
             paths: PathWatch::new(),
@@ -71,7 +79,7 @@ impl Snapshot {
         for info in infos.iter().filter(|info| is_fuse(info)) {
             let door = doors
                 .entry(info.majmin.clone())
-                .or_insert_with(|| Arc::new(Door::new(info.majmin.clone())));
+                .or_insert_with(|| Arc::new(Door::new(info.majmin.clone(), false)));
             let mut mount = Mount::new(info, &infos, Arc::clone(door));
             let above = mount.directories_above();
             mount.is_steady = snapshot.watch(&mount, &above);
