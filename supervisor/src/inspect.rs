@@ -8,18 +8,15 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use procfs::process::{MountInfo, Process};
+use procfs::process::MountInfo;
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 use thiserror::Error;
 
 use crate::discovery::{NotServed, ask};
-use crate::mounts::Mounts;
+use crate::mounts::{Mounts, table};
 
 /// How long a mount may take over each of the two questions put to it.
 const PATIENCE: Duration = Duration::from_secs(3);
-
-/// Options that leave a mount to the kernel.
-const KERNEL_ONLY: [&str; 2] = ["nosymfollow", "idmapped"];
 
 /// What is known of the mount that a path is on.
 #[derive(Debug)]
@@ -83,7 +80,7 @@ pub enum InspectError {
 /// [`InspectError`] when the path's mount cannot be told at all.
 pub fn inspect(path: &Path) -> Result<Inspection, InspectError> {
     let path = std::path::absolute(path).map_err(InspectError::Path)?;
-    let table = read_table().map_err(InspectError::Table)?;
+    let table = table::read().map_err(InspectError::Table)?;
     let followed = path.clone();
     let Some(id) = within(PATIENCE, move || mount_id(&followed)) else {
         // The way to the path asks a hung file system: most likely the one that the
@@ -108,16 +105,12 @@ fn refused(table: &[MountInfo], path: &Path, error: io::Error) -> Result<Inspect
         Some(libc::EACCES | libc::ENOTCONN | libc::ECONNABORTED)
     );
     match lexically(table, path) {
-        Some(info) if by_mount && is_fuse(info) => {
+        Some(info) if by_mount && table::is_fuse(info) => {
             let obstacle = Obstacle::NotServed(NotServed::Io(error));
             Ok(Inspection::new(info, Some(obstacle)))
         }
         _ => Err(InspectError::Path(error)),
     }
-}
-
-fn is_fuse(info: &MountInfo) -> bool {
-    info.fs_type == "fuse" || info.fs_type.starts_with("fuse.")
 }
 
 impl Inspection {
@@ -131,30 +124,6 @@ impl Inspection {
             obstacle,
         }
     }
-}
-
-fn read_table() -> io::Result<Vec<MountInfo>> {
-    Process::myself()
-        .and_then(|me| me.mountinfo())
-        .map(|infos| infos.into_iter().map(unescaped).collect())
-        .map_err(io::Error::other)
-}
-
-/// The table writes four bytes of names in octal (`mangle`, fs/seq_file.c).
-fn unescaped(mut info: MountInfo) -> MountInfo {
-    let plain = |text: &str| {
-        [
-            (r"\040", " "),
-            (r"\011", "\t"),
-            (r"\012", "\n"),
-            (r"\134", "\\"),
-        ]
-        .into_iter()
-        .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
-    };
-    info.mount_point = PathBuf::from(plain(&info.mount_point.to_string_lossy()));
-    info.root = plain(&info.root);
-    info
 }
 
 /// The id of the mount that a path leads to.
@@ -180,21 +149,17 @@ fn lexically<'t>(table: &'t [MountInfo], path: &Path) -> Option<&'t MountInfo> {
 
 /// What the mount table alone says against bypassing, in the order in which calls meet it
 /// (`mounts::resolve`).
-fn standing_obstacle(info: &MountInfo, table: &[MountInfo]) -> Option<Obstacle> {
-    if !is_fuse(info) {
+fn standing_obstacle(info: &MountInfo, all: &[MountInfo]) -> Option<Obstacle> {
+    if !table::is_fuse(info) {
         return Some(Obstacle::NotFuse);
     }
     if info.root != "/" {
         return Some(Obstacle::Part(info.root.clone()));
     }
-    let set = |option: &&str| info.mount_options.contains_key(*option);
-    if let Some(option) = KERNEL_ONLY.into_iter().find(set) {
+    if let Some(option) = table::kernel_only(info) {
         return Some(Obstacle::Option(option));
     }
-    table
-        .iter()
-        .find(|other| other.pid == info.mnt_id && other.mnt_id != info.mnt_id)
-        .map(|below| Obstacle::MountBelow(below.mount_point.clone()))
+    table::mount_below(info, all).map(|below| Obstacle::MountBelow(below.mount_point.clone()))
 }
 
 /// Goes the supervisor's way to the runtime of the mount `id`, up to an open session.
@@ -225,7 +190,7 @@ mod tests {
     use super::*;
 
     fn table(lines: &[&str]) -> Vec<MountInfo> {
-        let parse = |line: &&str| unescaped(MountInfo::from_line(line).unwrap());
+        let parse = |line: &&str| table::plain(MountInfo::from_line(line).unwrap());
         lines.iter().map(parse).collect()
     }
 

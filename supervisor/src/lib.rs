@@ -19,6 +19,7 @@ mod launch;
 mod mounts;
 mod options;
 mod passed;
+mod poll;
 mod reason;
 mod report;
 mod request;

@@ -4,6 +4,7 @@ mod ancestors;
 mod path_watch;
 mod resolve;
 mod snapshot;
+pub(crate) mod table;
 
 use std::fs::File;
 use std::io;

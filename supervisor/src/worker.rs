@@ -1,6 +1,6 @@
 //! The way of one call: receive, decode, identify, read, resolve, decide, forward, answer.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,13 +10,14 @@ use finesse_channel::Pending;
 use finesse_notify::{Listener, Notification};
 use finesse_policy::Decision;
 use finesse_wire::Request;
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::PollFlags;
 
 use crate::answer::{Answer, BRIEF, MountFacts};
 use crate::calls::{self, PathCall, Trapped};
 use crate::connection::Connection;
 use crate::gather::Arguments;
 use crate::mounts::{Located, Lookup, MountWatch, Mounts, News, Snapshot, full_path};
+use crate::poll::poll_now;
 use crate::reason::Reason;
 use crate::report::{Outcome, Report};
 use crate::request;
@@ -317,24 +318,6 @@ impl Worker {
             }
         }
     }
-}
-
-/// Which of the descriptors are ready, those that there are; poll(2) without waiting.
-fn poll_now<const N: usize>(
-    wanted: [Option<(BorrowedFd<'_>, PollFlags)>; N],
-) -> rustix::io::Result<[bool; N]> {
-    let now = Timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    let mut fds: Vec<_> = wanted
-        .iter()
-        .flatten()
-        .map(|(fd, flags)| PollFd::from_borrowed_fd(*fd, *flags))
-        .collect();
-    rustix::event::poll(&mut fds, Some(&now))?;
-    let mut polled = fds.iter().map(|fd| !fd.revents().is_empty());
-    Ok(wanted.map(|wanted| wanted.is_some() && polled.next() == Some(true)))
 }
 
 /// Whether calls of this thread may be bypassed at all.

@@ -86,6 +86,11 @@ impl Server {
         }
     }
 
+    /// Requests taken and not yet answered, by all threads.
+    pub fn in_hand(&self) -> usize {
+        self.in_hand.load(Ordering::Relaxed)
+    }
+
     /// Longest reply in bytes.
     pub fn reply_max(&self) -> usize {
         self.mapping.geometry().reply_max as usize
@@ -134,7 +139,7 @@ impl Server {
     /// hand and will look when it is done; from another CPU than the client's.
     fn watch(&self) -> Option<Ticket> {
         let budget = self.budget();
-        if budget.is_zero() || self.in_hand.load(Ordering::Relaxed) > 0 {
+        if budget.is_zero() || self.in_hand() > 0 {
             return None;
         }
         let placement = self.mapping.placement();

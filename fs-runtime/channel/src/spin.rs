@@ -69,13 +69,9 @@ pub(crate) fn until(
 ) -> Watched {
     let mut now = Instant::now();
     let end = now + if *CPUS < 2 { Duration::ZERO } else { budget };
-    loop {
+    let unmet = loop {
         if futile() {
-            return if done() {
-                Watched::Done
-            } else {
-                Watched::Futile
-            };
+            break Watched::Futile;
         }
         for _ in 0..LOOKS {
             if done() {
@@ -85,21 +81,15 @@ pub(crate) fn until(
         }
         let after = Instant::now();
         if after - now > PREEMPTED {
-            return if done() {
-                Watched::Done
-            } else {
-                Watched::Preempted
-            };
+            break Watched::Preempted;
         }
         if after >= end {
-            return if done() {
-                Watched::Done
-            } else {
-                Watched::TimeUp
-            };
+            break Watched::TimeUp;
         }
         now = after;
-    }
+    };
+    // It may have happened while the clock was read.
+    if done() { Watched::Done } else { unmet }
 }
 
 /// How long a server thread watches, learnt from how far requests were apart.

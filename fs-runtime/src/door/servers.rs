@@ -41,8 +41,6 @@ struct Crew {
     served: Arc<Served>,
     /// Threads that run, or are about to. Only counts; relaxed.
     count: AtomicUsize,
-    /// Those that have a request in hand. Only counts; relaxed.
-    busy: AtomicUsize,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -52,7 +50,6 @@ impl Servers {
         let crew = Arc::new(Crew {
             served,
             count: AtomicUsize::new(0),
-            busy: AtomicUsize::new(0),
             threads: Mutex::default(),
         });
         hire(&crew)?;
@@ -102,14 +99,13 @@ fn serve(crew: &Arc<Crew>) {
     let served = &crew.served;
     let (mut request, mut reply) = (Vec::new(), Vec::new());
     while let Some(ticket) = served.channel.next(&mut request) {
-        let busy = crew.busy.fetch_add(1, Ordering::Relaxed) + 1;
-        if busy >= crew.count.load(Ordering::Relaxed)
+        // This one counts.
+        if served.channel.in_hand() >= crew.count.load(Ordering::Relaxed)
             && let Err(error) = hire(crew)
         {
             log::warn!("the bypass door cannot start a thread: {error}");
         }
         answer(served, &request, &mut reply);
-        crew.busy.fetch_sub(1, Ordering::Relaxed);
         served.channel.reply(ticket, &reply);
         request.shrink_to(KEEP);
         reply.shrink_to(KEEP);

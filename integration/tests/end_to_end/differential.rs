@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::environment::number;
 use crate::guest::{self, Kind};
 use crate::lines::assert_same;
 use crate::report::Report;
@@ -18,14 +19,6 @@ const STEPS: u64 = 3000;
 const SEED: u64 = 20_240_229;
 /// How deep the mount lies; the guest says why.
 const DEPTH: usize = 120;
-
-fn number(name: &str, default: u64) -> u64 {
-    let parsed = |text: String| {
-        text.parse()
-            .unwrap_or_else(|e| panic!("{name}={text}: {e}"))
-    };
-    env::var(name).map_or(default, parsed)
-}
 
 /// `offset` keeps the settings from repeating each other's sequence.
 fn compare(name: &str, setting: Setting, offset: u64) {

@@ -6,6 +6,7 @@
 mod concurrency;
 mod confinement;
 mod differential;
+mod environment;
 mod guest;
 mod guests;
 mod lines;

@@ -7,7 +7,6 @@
 
 mod log;
 
-use std::env;
 use std::fs;
 use std::ops::Range;
 use std::os::unix::process::ExitStatusExt;
@@ -22,6 +21,7 @@ use nix::sys::signal::{SIGCONT, SIGINT, SIGKILL, SIGSTOP, SIGUSR1, SIGUSR2, Sign
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
+use crate::environment::number;
 use crate::guest::{self, Kind};
 use crate::processes;
 use crate::report::Report;
@@ -33,14 +33,6 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Nothing hangs for longer than 1 s; a loaded machine may add as much again, twice.
 const HANGS: Duration = Duration::from_secs(3);
 const THREADS: usize = 2;
-
-fn number(name: &str, default: u64) -> u64 {
-    let parsed = |text: String| {
-        text.parse()
-            .unwrap_or_else(|e| panic!("{name}={text}: {e}"))
-    };
-    env::var(name).map_or(default, parsed)
-}
 
 /// A pass-through mount that can be killed and mounted again.
 struct Place {

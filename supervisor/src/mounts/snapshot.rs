@@ -1,10 +1,9 @@
 //! The FUSE mounts at one moment.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,6 +11,7 @@ use procfs::process::MountInfo;
 use rustix::fs::{AtFlags, CWD, Statx, StatxFlags, statx};
 
 use super::path_watch::PathWatch;
+use super::table;
 use crate::discovery::Door;
 
 /// One FUSE mount.
@@ -55,11 +55,7 @@ impl Snapshot {
     /// Reads the mount table; file systems known from `old` stay connected. Device numbers
     /// come again: what is over is asked anew.
     pub(super) fn read(old: &Snapshot) -> io::Result<Snapshot> {
-        let infos: Vec<MountInfo> = procfs::process::Process::myself()
-            .and_then(|me| me.mountinfo())
-            .map_err(io::Error::other)?
-            .into_iter()
-            .collect();
+        let infos = table::read()?;
         let mut doors: HashMap<String, Arc<Door>> = old
             .mounts
             .iter()
@@ -76,7 +72,7 @@ impl Snapshot {
             paths: PathWatch::new(),
             ..Snapshot::default()
         };
-        for info in infos.iter().filter(|info| is_fuse(info)) {
+        for info in infos.iter().filter(|info| table::is_fuse(info)) {
             let door = doors
                 .entry(info.majmin.clone())
                 .or_insert_with(|| Arc::new(Door::new(info.majmin.clone(), false)));
@@ -152,13 +148,9 @@ pub(super) fn look_from(
     )
 }
 
-fn is_fuse(info: &MountInfo) -> bool {
-    info.fs_type == "fuse" || info.fs_type.starts_with("fuse.")
-}
-
 impl Mount {
     fn new(info: &MountInfo, all: &[MountInfo], door: Arc<Door>) -> Self {
-        let mountpoint = unescape(info.mount_point.as_os_str().as_bytes());
+        let mountpoint = info.mount_point.clone();
         let has = |option: &str| info.mount_options.contains_key(option);
         Mount {
             id: u64::try_from(info.mnt_id).unwrap_or(u64::MAX),
@@ -173,10 +165,8 @@ impl Mount {
             door,
             whole: info.root == "/",
             read_only: has("ro") || info.super_options.contains_key("ro"),
-            kernel_only: has("nosymfollow") || has("idmapped"),
-            mounts_below: all
-                .iter()
-                .any(|other| other.pid == info.mnt_id && other.mnt_id != info.mnt_id),
+            kernel_only: table::kernel_only(info).is_some(),
+            mounts_below: table::mount_below(info, all).is_some(),
             is_steady: false,
             device: device_number(&info.majmin),
             statfs_flags: statfs_flags(info),
@@ -220,39 +210,9 @@ fn statfs_flags(info: &MountInfo) -> i64 {
     .fold(VALID, |flags, (_, flag)| flags | flag)
 }
 
-/// Undoes the octal escapes for blank, tab, newline and backslash (`mangle`,
-/// fs/seq_file.c).
-fn unescape(text: &[u8]) -> PathBuf {
-    let mut plain = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((byte, tail)) = rest.split_first() {
-        let octal = tail
-            .first_chunk::<3>()
-            .filter(|digits| *byte == b'\\' && digits.iter().all(|d| (b'0'..=b'7').contains(d)));
-        match octal {
-            Some([a, b, c]) => {
-                plain.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
-                rest = &tail[3..];
-            }
-            None => {
-                plain.push(*byte);
-                rest = tail;
-            }
-        }
-    }
-    PathBuf::from(OsString::from_vec(plain))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
-
-    #[test]
-    fn escapes_are_undone() {
-        assert_eq!(unescape(br"/mnt/a\040b\134c"), Path::new(r"/mnt/a b\c"));
-        assert_eq!(unescape(br"/plain\09"), Path::new(r"/plain\09"));
-    }
 
     #[test]
     fn the_root_directory_is_found() {

@@ -9,9 +9,11 @@ use std::sync::Arc;
 use finesse_wire::{Credentials, MAX_GROUPS};
 use parking_lot::Mutex;
 use procfs::process::Status;
+use rustix::event::PollFlags;
 use rustix::process::{Pid, PidfdFlags};
 
 use super::process::Process;
+use crate::poll::poll_now;
 
 /// `PIDFD_THREAD` (linux/pidfd.h, Linux 6.9): the thread, not its process.
 const PIDFD_THREAD: u32 = rustix::fs::OFlags::EXCL.bits();
@@ -177,11 +179,5 @@ impl Thread {
 
 /// Whether a pidfd's thread or process lives.
 pub(super) fn lives(pidfd: BorrowedFd<'_>) -> bool {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let now = Timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
-    poll(&mut fds, Some(&now)) == Ok(0)
+    poll_now([Some((pidfd, PollFlags::IN))]) == Ok([false])
 }
