@@ -100,8 +100,9 @@ impl KernelView {
     // Kernel door.
 
     /// The kernel gets `node` (0: known not to exist) under a name for `entry_ttl`, its
-    /// attributes for `attr_ttl`, and counts one look-up. Returns the time-out that the
-    /// attributes may still have: none when a bypassed change overtook the request.
+    /// attributes for `attr_ttl`, and counts one look-up. Returns the time-outs that both
+    /// may still have: none when a bypassed change overtook the request, for the kernel
+    /// trusts owner and mode of a name that it need not look up, however old they are.
     pub(crate) fn gave_entry(
         &self,
         parent: INodeNo,
@@ -109,22 +110,25 @@ impl KernelView {
         node: INodeNo,
         (entry_ttl, attr_ttl): (Duration, Duration),
         asked: Moment,
-    ) -> Duration {
+    ) -> (Duration, Duration) {
         let now = now();
         if !entry_ttl.is_zero() {
             let expiry = expiry(now, entry_ttl);
             self.names(name).lock().gave(name, expiry, now);
         }
         if node.0 == 0 {
-            return attr_ttl;
+            return (entry_ttl, attr_ttl);
         }
         let mut nodes = self.nodes(node).lock();
         nodes.looked_up(node, parent, now);
-        nodes.gave_attr(node, asked, attr_ttl, now)
+        if nodes.overtaken(node, asked) {
+            return (Duration::ZERO, Duration::ZERO);
+        }
+        (entry_ttl, nodes.gave_attr(node, asked, attr_ttl, now))
     }
 
-    /// The kernel gets the attributes of `node`; returns as `gave_entry`. `reported` is
-    /// the inode number in them.
+    /// The kernel gets the attributes of `node`; returns the time-out that they may still
+    /// have. `reported` is the inode number in them.
     pub(crate) fn gave_attr(
         &self,
         node: INodeNo,
@@ -184,6 +188,18 @@ impl KernelView {
         node == INodeNo::ROOT || self.nodes(node).lock().knows(node)
     }
 
+    /// Owner, mode or size of `node` are about to change: `None` when the kernel holds it.
+    /// Until the guard is dropped, the kernel gets the node without time-outs only.
+    ///
+    /// An inode of the kernel keeps them after inval_inode, and not all that uses them
+    /// asks anew: `may_linkat`, `setattr_prepare` and `may_delete` judge by the owner
+    /// (fs/namei.c, fs/attr.c), `file_remove_privs` by the mode (fs/inode.c), appending
+    /// and mappings by the size (fs/fuse/file.c, mm/filemap.c).
+    pub(crate) fn change_unheld(&self, node: INodeNo) -> Option<Changing<'_>> {
+        let begun = node != INodeNo::ROOT && self.nodes(node).lock().begin_change(node);
+        begun.then_some(Changing { view: self, node })
+    }
+
     /// False as soon as one reply showed an inode number that is not the node's id: then
     /// descriptors and working directories do not name nodes.
     pub(crate) fn inode_numbers_are_nodes(&self) -> bool {
@@ -232,6 +248,20 @@ impl KernelView {
 
     fn nodes(&self, node: INodeNo) -> &Mutex<Nodes> {
         &self.nodes[shard(node.0.wrapping_mul(0x9E37_79B9_7F4A_7C15))]
+    }
+}
+
+/// A change of a node that the kernel did not hold; see [`KernelView::change_unheld`].
+#[derive(Debug)]
+#[must_use = "the change is over when the guard is dropped"]
+pub(crate) struct Changing<'v> {
+    view: &'v KernelView,
+    node: INodeNo,
+}
+
+impl Drop for Changing<'_> {
+    fn drop(&mut self) {
+        self.view.nodes(self.node).lock().end_change(self.node);
     }
 }
 

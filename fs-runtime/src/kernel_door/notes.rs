@@ -94,23 +94,23 @@ impl EntryNote {
         }
     }
 
-    /// The name leads to `node`. Returns how long the attributes may be remembered.
+    /// The name leads to `node`. Takes and returns how long the name and the attributes
+    /// may be remembered.
     pub(crate) fn gave(
         self,
         node: INodeNo,
-        entry_ttl: Duration,
-        attr_ttl: Duration,
-    ) -> (Duration, GateGuard) {
+        ttls: (Duration, Duration),
+    ) -> ((Duration, Duration), GateGuard) {
         drop(self.touched);
-        let ttls = (entry_ttl, attr_ttl);
         let view = &self.doors.view;
-        let attr_ttl = view.gave_entry(self.parent, self.key, node, ttls, self.asked);
-        (attr_ttl, self.held)
+        let ttls = view.gave_entry(self.parent, self.key, node, ttls, self.asked);
+        (ttls, self.held)
     }
 
     /// The same for a reply that has one time-out for both.
     pub(crate) fn gave_with_one_ttl(self, node: INodeNo, ttl: Duration) -> (Duration, GateGuard) {
-        self.gave(node, ttl, ttl)
+        let ((entry_ttl, attr_ttl), held) = self.gave(node, (ttl, ttl));
+        (entry_ttl.min(attr_ttl), held)
     }
 
     pub(crate) fn failed(self) -> GateGuard {
@@ -220,7 +220,9 @@ impl ListingNote {
         }
         let view = &self.doors.view;
         let key = view.key(self.directory, name);
-        view.gave_entry(self.directory, key, node, (ttl, ttl), self.asked)
+        let (entry_ttl, attr_ttl) =
+            view.gave_entry(self.directory, key, node, (ttl, ttl), self.asked);
+        entry_ttl.min(attr_ttl)
     }
 
     /// It did not fit after all.

@@ -34,6 +34,8 @@ pub(super) struct Nodes {
     serial: u32,
     /// Number of the last bypassed change of attributes in this shard.
     changed: u64,
+    /// Nodes that somebody changes now, and that the kernel did not hold before.
+    changing: Vec<u64>,
 }
 
 impl Nodes {
@@ -45,6 +47,7 @@ impl Nodes {
             untracked: false,
             serial: 0,
             changed: 0,
+            changing: Vec::new(),
         }
     }
 
@@ -58,6 +61,11 @@ impl Nodes {
         }
     }
 
+    /// Whether attributes that a request read since `asked` may be out of date.
+    pub(super) fn overtaken(&self, node: INodeNo, asked: Moment) -> bool {
+        self.changed > asked.0 || self.changing.contains(&node.0)
+    }
+
     /// The time-out that the attributes may still have.
     pub(super) fn gave_attr(
         &mut self,
@@ -66,7 +74,7 @@ impl Nodes {
         ttl: Duration,
         now: Millis,
     ) -> Duration {
-        if ttl.is_zero() || self.changed > asked.0 {
+        if ttl.is_zero() || self.overtaken(node, asked) {
             return Duration::ZERO;
         }
         self.serial = self.serial.wrapping_add(1);
@@ -101,6 +109,21 @@ impl Nodes {
         self.table
             .get(&node.0)
             .map_or(self.untracked, |known| known.lookups > 0)
+    }
+
+    /// False when the kernel holds the node.
+    pub(super) fn begin_change(&mut self, node: INodeNo) -> bool {
+        let unknown = !self.knows(node);
+        if unknown {
+            self.changing.push(node.0);
+        }
+        unknown
+    }
+
+    pub(super) fn end_change(&mut self, node: INodeNo) {
+        if let Some(at) = self.changing.iter().position(|other| *other == node.0) {
+            self.changing.swap_remove(at);
+        }
     }
 
     pub(super) fn changed(&mut self, node: INodeNo, change: u64, now: Millis) -> Option<AttrGiven> {

@@ -77,6 +77,29 @@ fn no_time_out_means_nothing_alive_but_a_known_node() {
 }
 
 #[test]
+fn owner_and_mode_of_a_held_node_do_not_change_here() {
+    let view = view();
+    assert!(view.change_unheld(INodeNo::ROOT).is_none());
+    give(&view, "a", FILE.0, TTL, TTL);
+    assert!(view.change_unheld(FILE).is_none());
+    view.forgot(FILE, 1);
+    assert!(view.change_unheld(FILE).is_some());
+}
+
+#[test]
+fn what_changes_is_given_without_time_outs() {
+    let view = view();
+    let gets = |asked| view.gave_entry(DIR, key(&view, "a"), FILE, (TTL, TTL), asked);
+    let before = view.moment();
+    let changing = view.change_unheld(FILE).expect("the kernel has nothing");
+    assert_eq!(gets(view.moment()), (Duration::ZERO, Duration::ZERO));
+    assert!(view.attr(FILE).is_none());
+    drop(changing);
+    assert_eq!(gets(before), (Duration::ZERO, Duration::ZERO));
+    assert_eq!(gets(view.moment()), (TTL, TTL));
+}
+
+#[test]
 fn entries_expire() {
     let mut names = super::Names::new(100);
     names.gave(NameKey(1), now() + 20, now());

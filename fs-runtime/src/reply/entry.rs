@@ -41,8 +41,8 @@ impl ReplyEntry {
     ) {
         match self.0 {
             To::Kernel(reply, note) => {
-                let (attr_ttl, _held) = note.gave(attr.ino, *entry_ttl, *attr_ttl);
-                reply.entry_with_ttls(&attr_ttl, entry_ttl, attr, generation);
+                let ((entry_ttl, attr_ttl), _held) = note.gave(attr.ino, (*entry_ttl, *attr_ttl));
+                reply.entry_with_ttls(&attr_ttl, &entry_ttl, attr, generation);
             }
             To::Slot(answer) => answer.give(Ok(Entry {
                 attr: *attr,

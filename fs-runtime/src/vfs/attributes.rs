@@ -74,7 +74,6 @@ impl Serving<'_> {
         require(target.is_regular(), libc::EINVAL)?;
         self.vfs.writable_mount()?;
         self.vfs.may_access(&self.who, &target.attr, MAY_WRITE)?;
-        self.leave_running_programs(&target)?;
         self.leave_file_capabilities(&target)?;
         let change = SetAttr {
             size: Some(size),
@@ -120,6 +119,14 @@ impl Serving<'_> {
     /// `fuse_do_setattr`, and the kernel's caches.
     fn set(&self, target: &Target<'_>, change: SetAttr) -> Outcome<Answer> {
         let node = INodeNo(target.node);
+        // Times alone are read anew wherever they are shown.
+        let only_times = (change.mode, change.uid, change.gid, change.size) == Default::default();
+        let _changing = if only_times {
+            None
+        } else {
+            let begun = self.vfs.view.change_unheld(node);
+            Some(begun.ok_or(NotMine::HeldByKernel)?)
+        };
         let got = self.vfs.backend.setattr(self.who.caller(), node, &change)?;
         self.vfs.names.attr_changed(node);
         let told = match change.size {
@@ -196,16 +203,6 @@ impl Serving<'_> {
             new &= !libc::S_ISVTX;
         }
         Some(new)
-    }
-
-    /// A program that runs cannot be truncated (ETXTBSY); only the kernel knows whether
-    /// it runs, and nothing runs that the kernel does not hold.
-    fn leave_running_programs(&self, target: &Target<'_>) -> Outcome<()> {
-        let may_run = mode(&target.attr) & 0o111 != 0 && self.vfs.view.knows(INodeNo(target.node));
-        if may_run {
-            return Err(NotMine::Unsupported.into());
-        }
-        Ok(())
     }
 
     /// `security_inode_need_killpriv`: file capabilities go with a chown or truncate.

@@ -74,7 +74,7 @@ impl Serving<'_> {
     fn leave_held_directory(&self, parent: INodeNo, name: &OsStr, node: INodeNo) -> Outcome<()> {
         let view = &self.vfs.view;
         if view.knows(node) && view.name(view.key(parent, name)).is_none() {
-            return Err(NotMine::DirectoryInUse.into());
+            return Err(NotMine::HeldByKernel.into());
         }
         Ok(())
     }

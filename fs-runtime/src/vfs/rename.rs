@@ -111,7 +111,7 @@ impl Serving<'_> {
             .directories()
             .any(|directory| self.vfs.view.knows(directory.attr.ino));
         if known {
-            return Err(NotMine::DirectoryInUse.into());
+            return Err(NotMine::HeldByKernel.into());
         }
         Ok(())
     }

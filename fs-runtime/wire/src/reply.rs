@@ -69,9 +69,9 @@ pub struct Statfs {
 pub enum NotMine {
     /// The walk would leave the mount: `..` above its start, or an absolute link.
     LeavesMount = 1,
-    /// The kernel holds the directory that would move or vanish; only the kernel can do
-    /// that without detaching it from its users.
-    DirectoryInUse = 2,
+    /// The kernel holds the node, and only the kernel can change it without leaving its
+    /// users behind: a directory that moves or vanishes, a file's owner, mode or size.
+    HeldByKernel = 2,
     /// The base node is unknown, or this file system's inode numbers are not its nodes.
     UnknownBase = 3,
     /// The caller is not registered.
@@ -90,7 +90,7 @@ pub enum NotMine {
 
 const NOT_MINE: [(NotMine, &str); 9] = [
     (NotMine::LeavesMount, "path leaves the mount"),
-    (NotMine::DirectoryInUse, "directory held by the kernel"),
+    (NotMine::HeldByKernel, "held by the kernel"),
     (NotMine::UnknownBase, "unknown start directory"),
     (NotMine::UnknownCaller, "unknown caller"),
     (NotMine::Unsupported, "special case left to the kernel"),

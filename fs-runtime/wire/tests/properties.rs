@@ -185,7 +185,7 @@ fn statfs() -> impl Strategy<Value = Statfs> {
 fn not_mine() -> impl Strategy<Value = NotMine> {
     select(vec![
         NotMine::LeavesMount,
-        NotMine::DirectoryInUse,
+        NotMine::HeldByKernel,
         NotMine::UnknownBase,
         NotMine::UnknownCaller,
         NotMine::Unsupported,

@@ -99,7 +99,7 @@ fn directories_that_the_kernel_holds_are_left_to_it() {
     let (g, h) = (world.fs.find("g"), world.fs.find("h"));
     world.kernel_knows(1, "h", h);
     world.kernel_knows(1, "g", g);
-    let in_use = || not_mine(NotMine::DirectoryInUse);
+    let in_use = || not_mine(NotMine::HeldByKernel);
     assert_eq!(world.run(rename("h", "k", 0)), in_use());
     assert_eq!(world.run(rename("d", "h", 0)), in_use());
     assert_eq!(world.run(rename("g", "h", EXCHANGE)), in_use());
