@@ -84,6 +84,7 @@ func standardLibrary() {
 	say("statfs", syscall.Statfs("d", &space))
 	say("mknod", syscall.Mknod("node", syscall.S_IFREG|0o600, 0))
 	say("mkfifo", syscall.Mkfifo("pipe", 0o600))
+	say("truncate node", os.Truncate("node", 3))
 	say("setxattr", syscall.Setxattr("file", "user.go", []byte("value"), 0))
 	value := make([]byte, 64)
 	size, err := syscall.Getxattr("file", "user.go", value)

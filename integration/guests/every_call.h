@@ -169,6 +169,21 @@ static void attributes(void)
 	C1(lremovexattr, "missing", "user.three");
 }
 
+/* Owner, mode and size of nodes that the kernel never saw; those of others stay with the kernel. */
+static void change_unseen(long dir)
+{
+	C2(mkdirat, dir, "unseen", 0755);
+	C3(mknodat, dir, "unseen/f", 0100644, 0);
+	C2(symlinkat, "f", dir, "unseen/s");
+	C1(chmod, "unseen/s", 0600);
+	C2(fchmodat, dir, "unseen/f", 04755);
+	C3(fchmodat2, dir, "unseen/s", 0640, 0);
+	C2(chown, "unseen/s", 12, 13);
+	C2(lchown, "unseen/s", 14, 15);
+	C4(fchownat, dir, "unseen/f", -1, 17, 0);
+	C1(truncate, "unseen/s", 10000);
+}
+
 static void change(long dir)
 {
 	char *buffer = result_buffer;
@@ -256,6 +271,7 @@ static void every_call(long dir)
 	make(dir);
 	look_at(dir);
 	attributes();
+	change_unseen(dir);
 	change(dir);
 	move(dir);
 	take_away(dir);

@@ -98,6 +98,31 @@ pub(super) struct Dir<'v> {
     pub(super) hold: Hold<'v>,
 }
 
+/// The directories passed on the way down, base first. They stay in hand until the
+/// operation is over, as the kernel's dentries hold their parents: a file system may find
+/// a node by its parents.
+#[derive(Default)]
+pub(super) struct Above<'v>(Vec<Dir<'v>>);
+
+impl<'v> Above<'v> {
+    /// One down from `dir`.
+    pub(super) fn push(&mut self, dir: Dir<'v>) {
+        self.0.push(dir);
+    }
+
+    /// One up.
+    pub(super) fn pop(&mut self) -> Option<Dir<'v>> {
+        self.0.pop()
+    }
+}
+
+impl Drop for Above<'_> {
+    fn drop(&mut self) {
+        // Children are forgotten before their parents.
+        while self.0.pop().is_some() {}
+    }
+}
+
 /// What a path leads to.
 pub(super) struct Target<'v> {
     /// The node's id.
@@ -107,6 +132,9 @@ pub(super) struct Target<'v> {
     /// What keeps it alive.
     #[allow(dead_code)] // Held until the operation is over.
     pub(super) hold: Hold<'v>,
+    /// Where it was found.
+    #[allow(dead_code)] // As above.
+    pub(super) above: Above<'v>,
 }
 
 impl Target<'_> {

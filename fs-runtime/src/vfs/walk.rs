@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use super::name_cache::{Known, Lookup, deadline};
-use super::node::{Dir, Found, Hold, Target};
+use super::node::{Above, Dir, Found, Hold, Target};
 use super::path::{Last, first, split};
 use super::permission::MAY_EXEC;
 use super::stop::{Outcome, fail, require};
@@ -32,6 +32,9 @@ pub(super) const ROOT: u64 = 1;
 pub(super) struct Parent<'v, 'p> {
     /// The directory it is in.
     pub(super) dir: Dir<'v>,
+    /// What that is in.
+    #[allow(dead_code)] // Held until the operation is over.
+    pub(super) above: Above<'v>,
     /// The component.
     pub(super) last: Last<'p>,
     /// Whether slashes follow it.
@@ -44,8 +47,7 @@ pub(super) struct Walk<'v, 'c> {
     who: &'c Subject<'c>,
     now: Instant,
     at: Dir<'v>,
-    /// The directories passed on the way down, base first.
-    above: Vec<Dir<'v>>,
+    above: Above<'v>,
     links: u32,
 }
 
@@ -73,7 +75,7 @@ impl<'v, 'c> Walk<'v, 'c> {
                 node: base,
                 hold: Hold::Kernel,
             },
-            above: Vec::new(),
+            above: Above::default(),
             links: 0,
         })
     }
@@ -87,6 +89,7 @@ impl<'v, 'c> Walk<'v, 'c> {
         self.may_search()?;
         Ok(Parent {
             dir: self.at,
+            above: self.above,
             last: split.last,
             slash: split.slash,
         })
@@ -122,10 +125,12 @@ impl<'v, 'c> Walk<'v, 'c> {
                 continue;
             }
             require(!must_be_dir || found.is_dir(), libc::ENOTDIR)?;
+            self.above.push(self.at);
             return Ok(Target {
                 node: found.node(),
                 attr: found.attr,
                 hold: Hold::Own(found),
+                above: self.above,
             });
         }
     }
@@ -191,6 +196,7 @@ impl<'v, 'c> Walk<'v, 'c> {
             node,
             attr: got.attr,
             hold: self.at.hold,
+            above: self.above,
         })
     }
 }

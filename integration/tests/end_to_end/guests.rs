@@ -156,6 +156,16 @@ fn glibc_static_on_memory() {
     same_on_both(Kind::GlibcStatic, "calls.c", Setting::MEMORY, &EVERY_CALL);
 }
 
+/// Directories on a path are nobody's then but the walk's.
+#[test]
+fn glibc_static_with_nothing_cached() {
+    let setting = Setting {
+        ttl: 0.0,
+        ..Setting::PASSTHROUGH
+    };
+    same_on_both(Kind::GlibcStatic, "calls.c", setting, &EVERY_CALL);
+}
+
 #[test]
 fn glibc_dynamic() {
     same_on_both(

@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use fuser::FileType;
 
 use super::*;
@@ -200,4 +202,36 @@ fn answers_that_the_kernel_refuses_are_errors() {
     let f = world.fs.find("a/b/f");
     world.fs.edit(f, |file| file.attr.size = u64::MAX);
     assert_eq!(world.run(stat("a/b/f")), errno(libc::EIO));
+}
+
+/// The kernel keeps a node's parents for as long as the node, and file systems find nodes
+/// by them.
+#[test]
+fn the_way_to_a_node_is_held_until_the_operation_is_over() {
+    let world = World::new();
+    tree(&world);
+    *world.fs.entry_ttl.lock() = Duration::ZERO;
+    let way = [world.fs.find("a"), world.fs.find("a/b")];
+    let all_held = Arc::new(AtomicUsize::new(0));
+    let (fs, count) = (Arc::clone(&world.fs), Arc::clone(&all_held));
+    *world.fs.on_call.lock() = Some(Arc::new(move |call| {
+        let held = fs.outstanding();
+        if matches!(call, "setattr" | "unlink") && way.iter().all(|node| held.contains_key(node)) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }));
+    let chmod = |path| Call::Chmod {
+        at: at(path),
+        mode: 0o600,
+        follow: true,
+    };
+    for call in [
+        chmod("a/b/f"),
+        chmod("a/b/"),
+        Call::Unlink { at: at("a/b/f") },
+    ] {
+        assert_eq!(world.run(call), Got::Done);
+    }
+    assert_eq!(all_held.load(Ordering::Relaxed), 3);
+    *world.fs.on_call.lock() = None;
 }
