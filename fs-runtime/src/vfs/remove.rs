@@ -65,7 +65,10 @@ impl Serving<'_> {
         self.vfs.names.name_changed(parent, name);
         self.vfs.names.attr_changed(victim.attr.ino);
         drop(gate);
-        let change = Change::new().directory_gone(parent, name, victim.attr.ino);
+        // Who is in it, or has it open, sees that its ctime changed.
+        let change = Change::new()
+            .directory_gone(parent, name, victim.attr.ino)
+            .attributes_of(victim.attr.ino);
         Ok(self.publish(&change))
     }
 

@@ -18,3 +18,4 @@ mod survival;
 mod timed;
 mod tree;
 mod twins;
+mod two_doors;
