@@ -5,6 +5,7 @@
 //! is old goes by itself.
 
 mod party;
+mod under_load;
 
 use std::collections::BTreeMap;
 use std::path::Path;
