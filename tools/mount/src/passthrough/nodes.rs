@@ -174,11 +174,18 @@ impl Hasher for IdHasher {
 
 type IdMap<K, V> = HashMap<K, V, BuildHasherDefault<IdHasher>>;
 
+#[derive(Clone, Copy, Debug)]
+struct OwnId {
+    id: u64,
+    born: i64,
+}
+
 #[derive(Default)]
 struct Shard {
     nodes: IdMap<u64, Node>,
-    /// Ids of files that could not have their inode number as id.
-    own_ids: IdMap<(u32, u64), u64>,
+    /// Ids of files that could not have their inode number as id. They outlive the node, so that a file does
+    /// not change its number because it was forgotten; the next file with the inode number replaces them.
+    own_ids: IdMap<(u32, u64), OwnId>,
     open: IdMap<u64, Vec<Arc<OwnedFd>>>,
     next_own_id: u64,
 }
@@ -187,24 +194,25 @@ impl Shard {
     /// The id of a file, and whether a node has it already. `plain` says that its inode number may be its id.
     fn id_for(&mut self, identity: Identity, plain: bool) -> (u64, bool) {
         let key = (identity.dev, identity.ino);
-        if let Some(id) = self.own_ids.get(&key)
-            && self
-                .nodes
-                .get(id)
-                .is_some_and(|node| node.identity() == identity)
+        if let Some(own) = self.own_ids.get(&key)
+            && own.born == identity.born
         {
-            return (*id, true);
+            return (own.id, self.nodes.contains_key(&own.id));
         }
         if plain {
             match self.nodes.get(&identity.ino) {
-                None => return (identity.ino, false),
+                None => {
+                    self.own_ids.remove(&key);
+                    return (identity.ino, false);
+                }
                 Some(node) if node.identity() == identity => return (identity.ino, true),
                 Some(_) => {}
             }
         }
         self.next_own_id += 1;
         let id = OWN_ID | (self.next_own_id * SHARDS) | (identity.ino % SHARDS);
-        self.own_ids.insert(key, id);
+        let born = identity.born;
+        self.own_ids.insert(key, OwnId { id, born });
         (id, false)
     }
 }
@@ -280,8 +288,7 @@ impl Nodes {
             shard
                 .own_ids
                 .get(&(self.root.dev, ino))
-                .copied()
-                .unwrap_or(ino)
+                .map_or(ino, |own| own.id)
         }
     }
 
@@ -289,7 +296,8 @@ impl Nodes {
     pub(super) fn renamed(&self, stat: &Statx, from: (u64, &OsStr), to: (u64, &OsStr)) {
         let identity = Identity::of(stat);
         let mut shard = self.shard(identity.ino).lock();
-        let own = shard.own_ids.get(&(identity.dev, identity.ino)).copied();
+        let own = shard.own_ids.get(&(identity.dev, identity.ino));
+        let own = own.map(|own| own.id);
         for id in own.into_iter().chain([identity.ino]) {
             if let Some(node) = shard.nodes.get_mut(&id)
                 && node.identity() == identity
@@ -310,11 +318,8 @@ impl Nodes {
         if node.lookups > 0 {
             return false;
         }
-        let (key, directory) = ((node.dev, node.ino), node.directory);
+        let directory = node.directory;
         shard.nodes.remove(&id);
-        if !shard.own_ids.is_empty() && shard.own_ids.get(&key) == Some(&id) {
-            shard.own_ids.remove(&key);
-        }
         directory
     }
 
@@ -386,4 +391,45 @@ impl Nodes {
 
 fn is_handle(file: &Arc<OwnedFd>, handle: FileHandle) -> bool {
     u64::from(file.as_raw_fd().cast_unsigned()) == handle.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn insert(shard: &mut Shard, id: u64, identity: Identity) {
+        let node = Node {
+            link: Link::new(ROOT, OsStr::new("name")),
+            more: None,
+            ino: identity.ino,
+            born: identity.born,
+            lookups: 1,
+            dev: identity.dev,
+            directory: false,
+        };
+        shard.nodes.insert(id, node);
+    }
+
+    #[test]
+    fn a_file_keeps_its_number_when_it_was_forgotten() {
+        let mut shard = Shard::default();
+        let [first, second, third] = [1, 2, 3].map(|born| Identity {
+            ino: 64,
+            dev: 0,
+            born,
+        });
+        assert_eq!(shard.id_for(first, true), (64, false));
+        insert(&mut shard, 64, first);
+        // The first is gone, and the kernel has not forgotten it yet.
+        let (own, known) = shard.id_for(second, true);
+        assert!(own != 64 && !known);
+        assert_eq!(shard.id_for(second, true), (own, false));
+        shard.nodes.remove(&64);
+        assert_eq!(shard.id_for(second, true), (own, false));
+        insert(&mut shard, own, second);
+        assert_eq!(shard.id_for(second, true), (own, true));
+        // A third, with the second not forgotten yet, may have the inode number.
+        assert_eq!(shard.id_for(third, true), (64, false));
+        assert_eq!(shard.id_for(third, true), (64, false));
+    }
 }
