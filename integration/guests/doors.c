@@ -2,9 +2,9 @@
  * Does what it is told, one call at a time, and says what came of it: so two of them can work on one tree in
  * turns. Standard input is a socket; a line is a command with its arguments, and the answer is a line.
  *
- * Usage: doors MOUNTPOINT
+ * Usage: doors DIRECTORY
  *
- * It starts in MOUNTPOINT. A path is relative to the cwd, or, as `@N/name`, to the directory open in slot N.
+ * It starts in DIRECTORY, which `cd /` leads back to. A path is relative to the cwd, or, as `@N/name`, to the directory open in slot N.
  * What two equal file systems may disagree in is not said: inode numbers, present times (but whether they are
  * later than at the last look is), sizes of directories, the order of listings.
  */
@@ -23,13 +23,14 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
 enum { SLOTS = 10, WORDS = 6, LINE = 4096, LOOKS = 1024, MAP = 8192, LONG_PAST = 1000000000 };
 
-static const char *mountpoint;
+static const char *top;
 static int files[SLOTS];
 static DIR *streams[SLOTS];
 static char *maps[SLOTS];
@@ -56,15 +57,19 @@ static void result(long result)
 	say("%s", result < 0 ? strerrorname_np(errno) : "done");
 }
 
-/* Until the clock that file systems stamp with has moved on: so a change's time is later than the last. */
+/*
+ * Until the clock that file systems stamp with has come past this moment: so a change's time is later than that of
+ * the last, even if that was taken from the precise clock (ktime_get_real_ts64_mg). The vDSO's coarse clock is
+ * no good for that, it runs a little ahead of the kernel's (timekeeping_update_from_shadow).
+ */
 static void tick(void)
 {
-	struct timespec before, now;
-	clock_gettime(CLOCK_REALTIME_COARSE, &before);
+	struct timespec begun, now;
+	clock_gettime(CLOCK_REALTIME, &begun);
 	do {
 		usleep(500);
-		clock_gettime(CLOCK_REALTIME_COARSE, &now);
-	} while (now.tv_sec == before.tv_sec && now.tv_nsec == before.tv_nsec);
+		syscall(SYS_clock_gettime, CLOCK_REALTIME_COARSE, &now);
+	} while (now.tv_sec < begun.tv_sec || (now.tv_sec == begun.tv_sec && now.tv_nsec <= begun.tv_nsec));
 }
 
 static int slot(const char *word)
@@ -199,8 +204,8 @@ static int user(int id)
 
 static const char *below(const char *path)
 {
-	size_t length = strlen(mountpoint);
-	return strncmp(path, mountpoint, length) == 0 ? path + length : path;
+	size_t length = strlen(top);
+	return strncmp(path, top, length) == 0 ? path + length : path;
 }
 
 /* What changes something. False when there is no such command. */
@@ -334,12 +339,19 @@ static int itself(const char *verb, const char **words)
 {
 	char buffer[LINE];
 	if (strcmp(verb, "cd") == 0)
-		result(chdir(strcmp(words[1], "/") == 0 ? mountpoint : words[1]));
+		result(chdir(strcmp(words[1], "/") == 0 ? top : words[1]));
 	else if (strcmp(verb, "fchdir") == 0)
 		result(fchdir(files[slot(words[1])]));
 	else if (strcmp(verb, "cwd") == 0)
 		say("%s", getcwd(buffer, sizeof buffer) ? below(buffer) : strerrorname_np(errno));
-	else if (strcmp(verb, "user") == 0)
+	else if (strcmp(verb, "path") == 0) {
+		/* Of an open file, as /proc knows it. */
+		char link[64];
+		snprintf(link, sizeof link, "/proc/self/fd/%d", files[slot(words[1])]);
+		ssize_t length = readlink(link, buffer, sizeof buffer - 1);
+		buffer[length < 0 ? 0 : length] = 0;
+		say("%s", below(buffer));
+	} else if (strcmp(verb, "user") == 0)
 		result(user(atoi(words[1])));
 	else
 		return 0;
@@ -367,7 +379,7 @@ int main(int count, char **arguments)
 	char line[LINE];
 	if (count != 2 || chdir(arguments[1]) != 0)
 		return 2;
-	mountpoint = arguments[1];
+	top = arguments[1];
 	memset(files, -1, sizeof files);
 	umask(0);
 	signal(SIGBUS, on_sigbus);

@@ -132,7 +132,7 @@ impl<'a> MountRequest<'a> {
             source,
         };
         // A file, not a pipe: nobody reads along, and a full pipe would stop the server.
-        let mut words = tempfile::tempfile().map_err(start)?;
+        let words = tempfile::tempfile().map_err(start)?;
         let child = self
             .command(&mountpoint)
             .stderr(words.try_clone().map_err(start)?)
@@ -141,8 +141,9 @@ impl<'a> MountRequest<'a> {
         let mut mounted = Mounted {
             mountpoint,
             child: Some(child.map_err(start)?),
+            words,
         };
-        mounted.wait_until_ready(self.program, &mut words)?;
+        mounted.wait_until_ready(self.program)?;
         Ok(mounted)
     }
 
@@ -170,6 +171,8 @@ impl<'a> MountRequest<'a> {
 pub struct Mounted {
     mountpoint: PathBuf,
     child: Option<Child>,
+    /// What it writes to standard error.
+    words: File,
 }
 
 impl Mounted {
@@ -183,6 +186,14 @@ impl Mounted {
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         self.child.as_ref().map(Child::id)
+    }
+
+    /// The file to which the process writes its standard error; it may be read after the end, too.
+    ///
+    /// # Errors
+    /// The descriptor cannot be duplicated.
+    pub fn words(&self) -> io::Result<File> {
+        self.words.try_clone()
     }
 
     /// Asks the process to unmount and waits for its end.
@@ -200,7 +211,7 @@ impl Mounted {
         }
     }
 
-    fn wait_until_ready(&mut self, program: &Path, words: &mut File) -> Result<(), MountError> {
+    fn wait_until_ready(&mut self, program: &Path) -> Result<(), MountError> {
         let deadline = Instant::now() + READY_WITHIN;
         loop {
             let watch = |source| MountError::Watch {
@@ -214,7 +225,7 @@ impl Mounted {
                 unreachable!("a mount that starts has a process")
             };
             if let Some(status) = child.try_wait().map_err(watch)? {
-                let said = what_it_said(words);
+                let said = what_it_said(&mut self.words);
                 return Err(MountError::Ended {
                     program: program.to_owned(),
                     status,

@@ -97,7 +97,12 @@ impl<FS: Filesystem> Bypass<FS> {
     pub(super) fn close(&self) {
         let state = std::mem::replace(&mut *self.state.lock(), State::Closed);
         if let State::Open(coherence, _) = &state {
-            log::debug!("bypass door closes: {:?}", coherence.counts());
+            let counts = coherence.counts();
+            log::info!(
+                "bypass door closes: {} notifications sent, {} not needed",
+                counts.sent,
+                counts.saved
+            );
         }
     }
 }
