@@ -5,7 +5,11 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+
+use nix::mount::{MntFlags, umount2};
 
 use super::{MEMORY, PASSTHROUGH};
 use crate::environment::number;
@@ -17,6 +21,8 @@ use crate::twins::{Setting, Twins};
 
 /// The guest itself fails when one of its threads does nothing for 10 s.
 const LIMIT: Duration = Duration::from_secs(40);
+/// Less than [`LIMIT`], and more than all that a guest waits for.
+const ABORT_AFTER: Duration = Duration::from_secs(30);
 const ROUND: Duration = Duration::from_millis(700);
 const THREADS: u32 = 3;
 
@@ -38,6 +44,7 @@ impl Load<'_> {
     /// Two programs through the kernel and two through the bypass; then everybody's view.
     fn round(&mut self) {
         self.rounds += 1;
+        let _end = Abort::start(self.twins.bypass.path());
         let reports = ["all", "changes"].map(|name| self.twins.dir.path().join(name));
         let arguments = |number: u64| -> Vec<OsString> {
             let mut arguments: Vec<OsString> =
@@ -110,6 +117,37 @@ impl Load<'_> {
             fs::remove_dir_all(shared.unwrap().path()).unwrap();
         }
         assert_eq!(fs::read_dir(source).unwrap().count(), 0);
+    }
+}
+
+/// Aborts the mount unless dropped in time: threads that wait in the kernel for a lock that nobody gives back end
+/// by nothing else, and the test would wait for them and not say what is wrong.
+struct Abort {
+    stop: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Abort {
+    fn start(mountpoint: &Path) -> Abort {
+        let mountpoint = mountpoint.to_owned();
+        let (stop, stopped) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            if stopped.recv_timeout(ABORT_AFTER) == Err(RecvTimeoutError::Timeout) {
+                println!("HUNG: aborting {}", mountpoint.display());
+                umount2(&mountpoint, MntFlags::MNT_FORCE | MntFlags::MNT_DETACH).unwrap();
+            }
+        });
+        Abort {
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Abort {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        self.thread.take().unwrap().join().unwrap();
     }
 }
 
