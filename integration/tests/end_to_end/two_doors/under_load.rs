@@ -184,7 +184,8 @@ fn soak(name: &str, setting: Setting) {
         rounds: 0,
     };
     let end = Instant::now() + Duration::from_secs(number("FINESSE_DOORS_SECONDS", 2));
-    while Instant::now() < end {
+    // On a busy machine a round may be short of some call.
+    while Instant::now() < end || load.bypassed.contains(&0) && load.rounds < 10 {
         load.round();
     }
     let Load {
