@@ -11,6 +11,7 @@ mod guest;
 mod guests;
 mod lines;
 mod processes;
+mod real_programs;
 mod report;
 mod run;
 mod run_failures;
