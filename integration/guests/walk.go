@@ -88,7 +88,7 @@ func main() {
 	say("remove", os.Remove("tree/0"))
 	say("rename", os.Rename("tree/0", "tree/0/in"))
 	say("missing", os.Remove("tree/missing"))
-	say("not a directory", os.Mkdir("tree/1/1/soft/x", 0o700))
+	say("not a directory", os.Mkdir("tree/1/1/hard/x", 0o700))
 	must(os.Chdir("tree/2"))
 	must(os.RemoveAll("2"))
 	must(os.Chdir("../.."))

@@ -9,7 +9,7 @@ for ((i = 0; i < 4 * SCALE; i++)); do
     ln -sfn "file$i" src/a/newest; chmod "$((i % 2 ? 755 : 644))" src/b/file1
     git add -A; GIT_COMMITTER_DATE="2001-02-03T04:05:06+$(printf %04d "$i")" git $one commit -q -m "change $i"
 done
-git tag -a -m 'a tag' v1; git checkout -q -b side 'HEAD~2'; git mv docs handbook; echo side >side; git add side
+git tag -a -m 'a tag' v1; git checkout -q -b side 'HEAD~2'; mkdir book; git mv docs/page-0-* book; git mv src/c/file2 book; echo side >side; git add side
 git $one commit -q -m 'side'; git checkout -q main
 cd ..
 git clone -q origin clone; cd clone; git config remote.origin.url ../origin
