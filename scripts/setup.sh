@@ -15,6 +15,10 @@ NEEDED=(
     "e2fsprogs|command:mkfs.ext4|a journaled ext4 on a loop file for the comparison"
     "attr|command:setfattr|extended attributes in tests"
     "acl|command:setfacl|access control lists in tests"
+    "git|command:git|one of the programs that tests run on every side"
+    "rsync|command:rsync|another one"
+    "sqlite3|command:sqlite3|another one"
+    "python3|command:python3|another one"
 )
 RUST_AT_LEAST=1.95
 
