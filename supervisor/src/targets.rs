@@ -6,7 +6,7 @@
 //! | remembered | per | forgotten |
 //! |---|---|---|
 //! | credentials | thread | set*id, setgroups, capset, exec by that thread; exec elsewhere in the process |
-//! | umask | process | replaced by umask(2); exec |
+//! | umask | process | replaced by umask(2), asked anew for each call once one of several threads set it; exec |
 //! | standing (namespaces, root) | process | chroot, pivot_root, unshare, setns, landlock confine for good; exec |
 //! | program, and so policy | process | exec |
 //!
@@ -166,11 +166,11 @@ impl Targets {
             Process::meet(tgid, status, &self.home, inherited, &self.policy, in_exec)
                 .ok_or(Reason::TargetGone)?,
         );
-        // Who changes umask or root from here on, finds the process among the known.
-        let changers = {
+        // Who changes umask or root from here on, finds the process among the known. Another
+        // worker may have met it at the same time: what it noted since is not lost.
+        let (process, changers) = {
             let mut known = self.known.lock();
-            known.processes.insert(tgid, Arc::clone(&process));
-            known.changers.clone()
+            (known.keep(process), known.changers.clone())
         };
         let shares = |other: &u32| *other != tgid && share_fs(tgid, *other) == Some(true);
         if changers.iter().any(shares) {
@@ -252,6 +252,16 @@ impl Targets {
 }
 
 impl Known {
+    /// The process that is remembered: one that was met already, or this one.
+    fn keep(&mut self, process: Arc<Process>) -> Arc<Process> {
+        let known = self.processes.get(&process.tgid());
+        if let Some(known) = known.filter(|p| p.lives() && p.runs_its_program()) {
+            return Arc::clone(known);
+        }
+        self.processes.insert(process.tgid(), Arc::clone(&process));
+        process
+    }
+
     fn note_changer(&mut self, tgid: u32) {
         // Each process that is met later is compared with all of them.
         if self.changers.len() >= MAX_CHANGERS {

@@ -211,7 +211,7 @@ impl Worker {
         let request = Request {
             caller,
             pid: thread.process().tgid(),
-            umask: thread.process().umask(),
+            umask: thread.process().umask().ok_or(Reason::TargetGone)?,
             call: request::build(&call, &self.arguments, at.place, place)
                 .ok_or(Reason::Arguments)?,
         };

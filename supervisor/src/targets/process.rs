@@ -12,7 +12,7 @@ use finesse_policy::{Policy, ProgramPolicy};
 use procfs::process::Status;
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
-use super::thread::{lives, open_pidfd};
+use super::thread::{lives, open_pidfd, status};
 
 /// A process of the supervised program.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub(crate) struct Process {
     tgid: u32,
     pidfd: OwnedFd,
     umask: AtomicU32,
+    /// Several threads change the umask: in which order, only the kernel knows.
+    umask_is_asked: AtomicBool,
     confined: AtomicBool,
     policy: ProgramPolicy,
     /// The memory of the program that ran when the process was met, if another one may
@@ -95,6 +97,7 @@ impl Process {
             tgid,
             pidfd,
             umask: AtomicU32::new(status.umask?),
+            umask_is_asked: AtomicBool::new(false),
             confined: AtomicBool::new(inherited == Standing::Confined || !at_home),
             policy: policy.for_program(&program),
             program: running,
@@ -105,12 +108,35 @@ impl Process {
         self.tgid
     }
 
-    pub(crate) fn umask(&self) -> u16 {
-        (self.umask.load(Ordering::Relaxed) & 0o777) as u16
+    /// None when the process is gone.
+    pub(crate) fn umask(&self) -> Option<u16> {
+        let mask = if self.umask_is_asked.load(Ordering::Relaxed) {
+            status(self.tgid)?.umask?
+        } else {
+            self.umask.load(Ordering::Relaxed)
+        };
+        Some((mask & 0o777) as u16)
     }
 
+    /// A thread is about to set it. With other threads about, what is set last in the
+    /// kernel need not be what was seen last here, and nobody tells when it is set.
     pub(super) fn set_umask(&self, mask: u16) {
+        if !self.has_one_thread() {
+            self.umask_is_asked.store(true, Ordering::Relaxed);
+        }
         self.umask.store(mask.into(), Ordering::Relaxed);
+    }
+
+    /// `/proc/PID/task` has a link for each thread beside its own two (`proc_task_getattr`,
+    /// fs/proc/base.c).
+    fn has_one_thread(&self) -> bool {
+        statx(
+            CWD,
+            format!("/proc/{}/task", self.tgid),
+            AtFlags::empty(),
+            StatxFlags::NLINK,
+        )
+        .is_ok_and(|found| found.stx_nlink == 3)
     }
 
     pub(crate) fn standing(&self) -> Standing {
