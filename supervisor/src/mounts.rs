@@ -5,6 +5,7 @@ mod path_watch;
 mod resolve;
 mod snapshot;
 pub(crate) mod table;
+mod unique;
 
 use std::fs::File;
 use std::io;

@@ -11,13 +11,15 @@ use procfs::process::MountInfo;
 use rustix::fs::{AtFlags, CWD, Statx, StatxFlags, statx};
 
 use super::path_watch::PathWatch;
-use super::table;
+use super::{table, unique};
 use crate::discovery::Door;
 
 /// One FUSE mount.
 #[derive(Debug)]
 pub(crate) struct Mount {
     pub(crate) id: u64,
+    /// A number that no later mount has, if known.
+    pub(super) unique: Option<u64>,
     pub(crate) mountpoint: PathBuf,
     /// Components of the mountpoint.
     pub(super) components: Vec<Vec<u8>>,
@@ -52,31 +54,25 @@ pub(crate) struct Snapshot {
 type DirectoryId = (u64, u64);
 
 impl Snapshot {
-    /// Reads the mount table; file systems known from `old` stay connected. Device numbers
-    /// come again: what is over is asked anew.
+    /// Reads the mount table; file systems known from `old` stay connected.
     pub(super) fn read(old: &Snapshot) -> io::Result<Snapshot> {
         let infos = table::read()?;
-        let mut doors: HashMap<String, Arc<Door>> = old
-            .mounts
+        let fuse: Vec<_> = infos
             .iter()
-            .map(|mount| {
-                let device = mount.door.device().to_owned();
-                let door = match mount.door.is_over() {
-                    true => Arc::new(Door::new(device.clone(), true)),
-                    false => Arc::clone(&mount.door),
-                };
-                (device, door)
-            })
+            .filter(|info| table::is_fuse(info))
+            .map(|info| unique::number(info, old))
             .collect();
+        let mut doors = old.doors(&fuse);
         let mut snapshot = Snapshot {
             paths: PathWatch::new(),
             ..Snapshot::default()
         };
-        for info in infos.iter().filter(|info| table::is_fuse(info)) {
+        for (info, unique) in fuse {
             let door = doors
                 .entry(info.majmin.clone())
                 .or_insert_with(|| Arc::new(Door::new(info.majmin.clone(), false)));
             let mut mount = Mount::new(info, &infos, Arc::clone(door));
+            mount.unique = unique;
             let above = mount.directories_above();
             mount.is_steady = snapshot.watch(&mount, &above);
             let mount = Arc::new(mount);
@@ -84,6 +80,22 @@ impl Snapshot {
             snapshot.mounts.push(mount);
         }
         Ok(snapshot)
+    }
+
+    /// The doors by device. Device numbers come again: what is over, and what came in between,
+    /// is asked anew.
+    fn doors(&self, now: &[unique::Numbered<'_>]) -> HashMap<String, Arc<Door>> {
+        let door = |mount: &Arc<Mount>| {
+            let device = mount.door.device().to_owned();
+            let is_over = mount.door.is_over();
+            let door = if is_over || !unique::was_there(&device, now, self) {
+                Arc::new(Door::new(device.clone(), is_over))
+            } else {
+                Arc::clone(&mount.door)
+            };
+            (device, door)
+        };
+        self.mounts.iter().map(door).collect()
     }
 
     /// Polls as readable when a path to a mount may have changed; none when nothing is
@@ -154,6 +166,7 @@ impl Mount {
         let has = |option: &str| info.mount_options.contains_key(option);
         Mount {
             id: u64::try_from(info.mnt_id).unwrap_or(u64::MAX),
+            unique: None,
             components: mountpoint
                 .as_os_str()
                 .as_bytes()
