@@ -15,6 +15,7 @@ mod real_programs;
 mod report;
 mod run;
 mod run_failures;
+mod stale_caches;
 mod survival;
 mod timed;
 mod tree;

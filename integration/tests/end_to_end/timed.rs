@@ -87,6 +87,10 @@ impl Running {
         }
     }
 
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// What it has written to standard output so far.
     pub(crate) fn written(&self) -> String {
         text(&self.out)
