@@ -6,7 +6,8 @@
 //! each call took the way that it should. `FINESSE_RACES` (default 300) asks for more calls in each race.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -156,10 +157,16 @@ impl Side<'_> {
             .arg(&mountpoint)
             .arg(self.work())
             .arg(answers);
+        // For both: so that opening it waits for nobody.
+        let mut answer = File::options()
+            .read(true)
+            .write(true)
+            .open(answers)
+            .unwrap();
         let mut running = timed::start(&mut command);
         while let Some(request) = self.next_request(&mut running) {
             outsider(self, &request);
-            fs::write(answers, "+").unwrap();
+            answer.write_all(b"+").unwrap();
         }
         let done = running.finish(LIMIT);
         let warned = |line: &str| line.contains("a file system's process has ended");
