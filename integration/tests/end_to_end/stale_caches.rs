@@ -3,7 +3,7 @@
 //! same program on a plain FUSE mount.
 //!
 //! The guests bypass by mkdir and mkdirat and ask the kernel by mknod and mknodat, so the report tells whether
-//! each call took the way that it should. `FINESSE_RACES` (default 300) asks for more calls in each race.
+//! each call took the way that it should. `FINESSE_RACES` (default 100) asks for more calls in each race.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -26,7 +26,7 @@ use crate::timed::{self, Running};
 use crate::tree;
 use crate::twins::{Setting, Twin, Twins};
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 const FOR_ALL: Setting = Setting {
     options: &["--allow-other"],
     ..Setting::PASSTHROUGH
@@ -410,7 +410,7 @@ fn directories_above_the_cwd_that_move() {
     ];
     places("moved", &says, &ALL_BYPASSED, &["mknod"]).same(|side, request| {
         let moved = |from: &str, to: &str| {
-            fs::rename(side.work().join(from), side.work().join(to)).unwrap()
+            fs::rename(side.work().join(from), side.work().join(to)).unwrap();
         };
         match request {
             "mv p2 p3" => moved("p2", "p3"),
