@@ -8,7 +8,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use thiserror::Error;
 
 use crate::completions::Completions;
-use crate::doorbell::{Doorbell, GaveUp, Generation, Progress};
+use crate::doorbell::{Doorbell, Fate, GaveUp, Generation, Progress};
 use crate::end::End;
 use crate::mapping::{Mapping, OpenError};
 use crate::spin::{self, Watched};
@@ -57,6 +57,22 @@ impl Pending {
         }
     }
 }
+
+/// A slot taken for a request, not posted yet. Dropping it loses the slot.
+#[derive(Debug)]
+#[must_use = "a slot that is not used is lost"]
+pub struct Slot(Pending);
+
+impl Slot {
+    /// The number by which another process finds the request in the same memory, once this
+    /// one has died: [`Client::fate`]. At most [`LABEL_BITS`] bits.
+    pub fn label(&self) -> u64 {
+        u64::from(self.0.slot) << Generation::BITS | u64::from(self.0.generation.number())
+    }
+}
+
+/// Bits of a [`Slot::label`]: a channel has at most 512 slots.
+pub const LABEL_BITS: u32 = Generation::BITS + 9;
 
 /// Why a request was not posted. It was not executed and never will be.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
@@ -118,15 +134,50 @@ impl Client {
     /// # Errors
     /// [`PostError`]; the request was not posted.
     pub fn post(&self, request: &[u8], patience: Duration) -> Result<Pending, PostError> {
-        if request.len() > self.mapping.geometry().request_max as usize {
+        Ok(self.post_in(self.slot(request.len(), patience)?, request))
+    }
+
+    /// Takes a slot for a request of `len` bytes; waits up to `patience` for one.
+    ///
+    /// # Errors
+    /// [`PostError`].
+    pub fn slot(&self, len: usize, patience: Duration) -> Result<Slot, PostError> {
+        if len > self.mapping.geometry().request_max as usize {
             return Err(PostError::TooLarge);
         }
-        let mut pending = self.free_slot(patience)?;
+        self.free_slot(patience).map(Slot)
+    }
+
+    /// Posts a request.
+    ///
+    /// # Panics
+    /// When the request is longer than the slot was asked for.
+    pub fn post_in(&self, slot: Slot, request: &[u8]) -> Pending {
+        let Slot(mut pending) = slot;
         self.mapping.write_request(pending.slot, request);
         self.mapping.placement().note_client();
         self.doorbell(pending.slot).post(pending.generation);
         pending.rang = self.mapping.bell().ring();
-        Ok(pending)
+        pending
+    }
+
+    /// What became of the request of a client in a process that has died. One that nobody
+    /// has begun to execute is taken back. The reply is put into `buf` when there is one.
+    pub fn fate(&self, label: u64, buf: &mut Vec<u8>) -> Fate {
+        let Ok(slot) = u32::try_from(label >> Generation::BITS) else {
+            return Fate::Unknown;
+        };
+        if slot >= self.mapping.geometry().slots {
+            return Fate::Unknown;
+        }
+        let mask = (1 << Generation::BITS) - 1;
+        let Ok(generation) = u32::try_from(label & mask).map(Generation::of_number) else {
+            return Fate::Unknown;
+        };
+        match self.doorbell(slot).fate(generation) {
+            Fate::Replied if !self.mapping.read_reply(slot, buf) => Fate::Unknown,
+            fate => fate,
+        }
     }
 
     /// Watches for the reply for some 100 µs: true when there is something to take (a
@@ -180,15 +231,30 @@ impl Client {
     /// [`PeerFault`] when there is no sound reply; the slot is then not used again, and
     /// the request may have been executed.
     pub fn take(&self, pending: Pending, buf: &mut Vec<u8>) -> Result<(), PeerFault> {
-        let doorbell = self.doorbell(pending.slot);
-        if doorbell.progress(pending.generation) != Progress::Replied
-            || !self.mapping.read_reply(pending.slot, buf)
-        {
-            return Err(PeerFault);
-        }
-        doorbell.release(pending.generation);
-        self.give_back(pending);
+        self.read(&pending, buf)?;
+        self.release(pending);
         Ok(())
+    }
+
+    /// Copies the reply into `buf`; it stays in the slot until [`Client::release`], for
+    /// whoever asks for the request's [`Client::fate`].
+    ///
+    /// # Errors
+    /// [`PeerFault`], as for [`Client::take`].
+    pub fn read(&self, pending: &Pending, buf: &mut Vec<u8>) -> Result<(), PeerFault> {
+        let is_replied =
+            self.doorbell(pending.slot).progress(pending.generation) == Progress::Replied;
+        if is_replied && self.mapping.read_reply(pending.slot, buf) {
+            Ok(())
+        } else {
+            Err(PeerFault)
+        }
+    }
+
+    /// Frees the slot of a request whose reply was read.
+    pub fn release(&self, pending: Pending) {
+        self.doorbell(pending.slot).release(pending.generation);
+        self.give_back(pending);
     }
 
     /// Gives a request up.

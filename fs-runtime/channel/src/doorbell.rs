@@ -34,6 +34,23 @@ impl Generation {
         Generation(self.0.wrapping_add(1) & (u32::MAX >> STATE_BITS))
     }
 
+    fn previous(self) -> Generation {
+        Generation(self.0.wrapping_sub(1) & (u32::MAX >> STATE_BITS))
+    }
+
+    /// The number itself: [`Generation::BITS`] bits.
+    pub(crate) fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The generation of that number; higher bits are ignored.
+    pub(crate) fn of_number(number: u32) -> Generation {
+        Generation(number & (u32::MAX >> STATE_BITS))
+    }
+
+    /// Bits of a generation's number.
+    pub(crate) const BITS: u32 = u32::BITS - STATE_BITS;
+
     fn with(self, state: State) -> u32 {
         self.0 << STATE_BITS | state as u32
     }
@@ -76,6 +93,19 @@ pub(crate) enum GaveUp {
     Replied,
     /// The server left a value there that means nothing.
     Fault,
+}
+
+/// What became of a request whose client died.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Fate {
+    /// It was not executed and never will be.
+    NeverServed,
+    /// It is being executed.
+    InService,
+    /// It was executed; the reply lies in the slot.
+    Replied,
+    /// Nobody can tell: the client had given it up, or the server broke the protocol.
+    Unknown,
 }
 
 /// The two words of a slot.
@@ -189,6 +219,33 @@ impl Doorbell<'_> {
             GaveUp::Replied
         } else {
             GaveUp::Fault
+        }
+    }
+
+    /// What became of a request whose client died; one that waits is taken back. May be
+    /// asked again and again, and by several processes.
+    pub(crate) fn fate(&self, generation: Generation) -> Fate {
+        let posted = generation.with(State::Posted);
+        let free = generation.with(State::Free);
+        // A failed exchange reads; SeqCst, as `give_up` and `progress`.
+        let word =
+            match self
+                .state
+                .compare_exchange(posted, free, Ordering::SeqCst, Ordering::SeqCst)
+            {
+                Ok(_) => return Fate::NeverServed,
+                Err(word) => word,
+            };
+        // Not posted yet, or taken back: a slot is freed for other reasons only when its
+        // call was answered.
+        if word == free || word == generation.previous().with(State::Free) {
+            Fate::NeverServed
+        } else if word == generation.with(State::Serving) {
+            Fate::InService
+        } else if word == generation.with(State::Replied) {
+            Fate::Replied
+        } else {
+            Fate::Unknown
         }
     }
 

@@ -53,7 +53,9 @@ mod spin;
 mod sync;
 
 #[cfg(not(loom))]
-pub use client::{Abandoned, Client, PeerFault, Pending, PostError};
+pub use client::{Abandoned, Client, LABEL_BITS, PeerFault, Pending, PostError, Slot};
+#[cfg(not(loom))]
+pub use doorbell::Fate;
 #[cfg(not(loom))]
 pub use geometry::{Geometry, GeometryError};
 #[cfg(not(loom))]
