@@ -12,6 +12,7 @@ use finesse_wire::Reply;
 use crate::calls::Detail;
 use crate::reason::Reason;
 use crate::report::{Outcome, Report};
+use crate::trace;
 
 /// What is needed to answer one forwarded call.
 #[derive(Debug)]
@@ -47,13 +48,15 @@ impl Answer {
         if client.is_closed() {
             return self.give_up(client, notification, pending);
         }
-        match client
-            .take(pending, buffer)
-            .ok()
-            .and_then(|()| Reply::decode(buffer).ok())
-        {
-            Some(reply) => self.reply(notification, reply),
-            None => {
+        let is_read = client.read(&pending, buffer).is_ok();
+        match is_read.then(|| Reply::decode(buffer)) {
+            Some(Ok(reply)) => {
+                self.reply(notification, reply);
+                // Not before it is answered: were this process killed in between, the guardian
+                // would read the reply.
+                client.release(pending);
+            }
+            _ => {
                 // Whatever it was, it may have been executed.
                 tracing::warn!(
                     "a file system's process sent no sound reply; its calls go to the kernel"
@@ -67,9 +70,11 @@ impl Answer {
     /// The runtime is gone: plain FUSE answers a request in service with ECONNABORTED,
     /// and later ones with ENOTCONN, which the kernel says itself.
     fn give_up(self, client: &Client, mut notification: Notification, pending: Pending) {
+        // What is given up leaves a slot that does not show it.
+        notification.set_forwarded(trace::UNKNOWN);
         match client.abandon(pending) {
             Abandoned::NeverServed => {
-                notification.set_forwarded(false);
+                notification.set_without_effect();
                 self.proceed(notification, Reason::Channel);
             }
             Abandoned::MaybeServed => self.fail(notification, libc::ECONNABORTED),
@@ -79,7 +84,7 @@ impl Answer {
     fn reply(self, mut notification: Notification, reply: Reply<'_>) {
         match reply {
             Reply::NotMine(reason) => {
-                notification.set_forwarded(false);
+                notification.set_without_effect();
                 self.proceed(notification, Reason::NotMine(reason));
             }
             Reply::Errno(errno) => self.fail(notification, errno),
@@ -128,7 +133,7 @@ impl Answer {
         if is_written {
             self.succeed(notification, value);
         } else {
-            notification.set_forwarded(false);
+            notification.set_without_effect();
             self.proceed(notification, Reason::Memory);
         }
     }

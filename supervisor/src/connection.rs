@@ -3,11 +3,12 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::num::NonZeroU64;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use finesse_channel::{Client, OpenError, PostError};
+use finesse_channel::{Client, OpenError, PostError, Slot};
 use finesse_wire::{
     CallerId, DecodeError, Door, FromRuntime, FromSupervisor, PROTOCOL_VERSION, Refusal,
 };
@@ -18,10 +19,11 @@ use nix::sys::socket::{
 use parking_lot::Mutex;
 use thiserror::Error;
 
-use crate::passed;
+use crate::heirs::Heirs;
 use crate::reason::Reason;
 use crate::slow::{SlowCall, SlowCalls};
 use crate::targets::Identity;
+use crate::{passed, trace};
 
 /// How long a runtime may take to answer on the socket.
 const SOCKET_TIMEOUT: Duration = Duration::from_secs(2);
@@ -37,6 +39,10 @@ pub(crate) struct Connection {
     socket: Mutex<OwnedFd>,
     registered: Mutex<HashSet<u32>>,
     slow: SlowCalls,
+    /// Until it is entrusted.
+    memory: Mutex<Option<OwnedFd>>,
+    /// The number by which heirs know the channel; 0: they do not.
+    number: OnceLock<u32>,
 }
 
 /// Why there is no session.
@@ -102,10 +108,13 @@ impl Connection {
             FromRuntime::Refused(refusal) => return Err(ConnectError::Refused(refusal)),
             FromRuntime::Registered { .. } => return Err(ConnectError::OutOfTurn),
         }
-        let client = Arc::new(Client::open(&memory.ok_or(ConnectError::OutOfTurn)?)?);
+        let memory = memory.ok_or(ConnectError::OutOfTurn)?;
+        let client = Arc::new(Client::open(&memory)?);
         let connection = Arc::new(Connection {
             slow: SlowCalls::start(Arc::clone(&client))?,
             client,
+            memory: Mutex::new(Some(memory)),
+            number: OnceLock::new(),
             registered: Mutex::default(),
             socket: Mutex::new(socket),
         });
@@ -151,9 +160,19 @@ impl Connection {
         }
     }
 
-    /// Posts a request's bytes.
-    pub(crate) fn post(&self, request: &[u8]) -> Result<finesse_channel::Pending, PostError> {
-        self.client.post(request, SLOT_WAIT)
+    /// A place for a request of `len` bytes.
+    pub(crate) fn slot(&self, len: usize) -> Result<Slot, PostError> {
+        self.client.slot(len, SLOT_WAIT)
+    }
+
+    /// Where heirs find the request that will be posted in `slot`.
+    pub(crate) fn trace(&self, heirs: &Heirs, slot: &Slot) -> NonZeroU64 {
+        let number = *self.number.get_or_init(|| {
+            let memory = self.memory.lock().take();
+            let socket = self.socket.lock();
+            memory.map_or(0, |memory| heirs.entrust(memory.as_fd(), socket.as_fd()))
+        });
+        trace::pack(number, slot.label())
     }
 
     /// Leaves a call to the thread that waits for slow ones.
@@ -219,6 +238,7 @@ fn say(socket: &OwnedFd, message: &FromSupervisor) -> io::Result<()> {
 /// One packet, with the descriptor that came along, if one did.
 fn hear(socket: &OwnedFd) -> Result<(FromRuntime, Option<OwnedFd>), ConnectError> {
     let mut packet = [0; PACKET];
-    let (len, descriptor) = passed::receive(socket, &mut packet)?;
-    Ok((FromRuntime::decode(&packet[..len])?, descriptor))
+    let (len, descriptors) = passed::receive(socket, &mut packet)?;
+    let first = descriptors.into_iter().next();
+    Ok((FromRuntime::decode(&packet[..len])?, first))
 }

@@ -1,54 +1,110 @@
-//! The process that outlives the workers.
+//! The processes that outlive the workers.
 //!
 //! If every descriptor of a listener closes, trapped calls fail with ENOSYS; if only the
 //! workers die, calls that they had received would hang. So a guardian holds the listener
 //! too. It sleeps until the workers' process ends; if that was not its normal end, the
 //! guardian answers what was left behind and then lets the kernel execute everything.
+//!
+//! The keeper does the same for the guardian, so that the program goes on in the kernel when
+//! workers and guardian are killed at once.
 
+use std::collections::BTreeMap;
+use std::fs::File;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use finesse_notify::Listener;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// Guards the process of the workers; returns when there is nothing left to guard.
-pub(crate) fn guard(workers: Pid, listener: &Arc<Listener>) {
-    let end = loop {
-        match waitpid(workers, None) {
-            Err(nix::Error::EINTR) => {}
-            end => break end,
-        }
-    };
-    if matches!(end, Ok(WaitStatus::Exited(_, 0))) {
-        return;
-    }
-    tracing::warn!(
-        "the supervisor's workers have died ({end:?}); the program goes on without bypass"
-    );
-    answer_orphans(listener);
-    continue_all(listener);
+use crate::heirs::{Channel, Heirs, Inbox, News};
+use crate::orphans::Orphans;
+use crate::poll::poll_now;
+
+/// What a guardian has to go by.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    pub(crate) listener: Arc<Listener>,
+    /// Whom it guards: its child.
+    pub(crate) ward: Pid,
+    /// What that is called.
+    pub(crate) name: &'static str,
+    /// Ends when all whom it guards have ended.
+    pub(crate) inbox: Inbox,
+    /// Who guards this one.
+    pub(crate) heirs: Heirs,
+    /// /dev/null, open for writing.
+    pub(crate) null: File,
 }
 
-fn answer_orphans(listener: &Listener) {
-    for orphan in listener.orphans() {
-        if orphan.forwarded {
-            // It may have been executed, and must not be again. EIO says that nothing is
-            // known.
-            listener.fail_orphan(orphan, libc::EIO);
-        } else {
-            listener.continue_orphan(orphan);
+impl Guard {
+    /// Guards; returns when there is nothing left to guard.
+    pub(crate) fn stand(self) {
+        let channels = self.inherit();
+        let end = loop {
+            match waitpid(self.ward, None) {
+                Err(nix::Error::EINTR) => {}
+                end => break end,
+            }
+        };
+        if matches!(end, Ok(WaitStatus::Exited(_, 0))) || has_ended(&self.listener) {
+            return;
         }
+        tracing::warn!(
+            "the supervisor's {} died ({end:?}); the program goes on without bypass",
+            self.name
+        );
+        self.let_go_of_errors();
+        let orphans = Orphans::take_over(&self.listener, channels);
+        continue_all(&self.listener, orphans, &self.heirs);
+    }
+
+    /// Collects what is entrusted, until all who could entrust something have ended.
+    fn inherit(&self) -> BTreeMap<u32, Channel> {
+        let mut channels = BTreeMap::new();
+        while let Some(news) = self.inbox.next() {
+            match news {
+                News::Channel(number, channel) => {
+                    channels.retain(|_, channel: &mut Channel| !channel.has_ended());
+                    channels.insert(number, channel);
+                }
+                News::ProgramEnded => self.let_go_of_errors(),
+                News::Settled => {
+                    channels.clear();
+                    self.let_go_of_errors();
+                }
+            }
+        }
+        channels
+    }
+
+    /// Whoever waits for the program's standard error to close shall not wait for the
+    /// processes that it left behind.
+    fn let_go_of_errors(&self) {
+        let _ = nix::unistd::dup2_stderr(&self.null);
     }
 }
 
-/// Lets the kernel execute every call, until the last filtered thread is gone.
-pub(crate) fn continue_all(listener: &Arc<Listener>) {
-    use rustix::event::{PollFd, PollFlags, poll};
+/// Whether the last filtered thread is gone.
+fn has_ended(listener: &Listener) -> bool {
+    poll_now([Some((listener.as_fd(), PollFlags::empty()))]).is_ok_and(|[ended]| ended)
+}
+
+/// Answers orphans as their fates are known, and lets the kernel execute every other call,
+/// until the last filtered thread is gone.
+pub(crate) fn continue_all(listener: &Arc<Listener>, mut orphans: Orphans, heirs: &Heirs) {
+    let mut is_settled = false;
     loop {
-        let fd = listener.as_fd();
-        let mut fds = [PollFd::new(&fd, PollFlags::IN)];
-        match poll(&mut fds, None) {
+        orphans.look(listener);
+        let pause = orphans.pause();
+        if pause.is_none() && !is_settled {
+            heirs.settled();
+            is_settled = true;
+        }
+        let pause = pause.and_then(|pause| Timespec::try_from(pause).ok());
+        let mut fds = [PollFd::new(listener, PollFlags::IN)];
+        match poll(&mut fds, pause.as_ref()) {
             Err(rustix::io::Errno::INTR) => continue,
             Err(_) => return,
             Ok(_) => {}

@@ -20,7 +20,9 @@ use nix::sys::socket::{
     socketpair, sockopt,
 };
 
+use crate::heirs::Heirs;
 use crate::options::Options;
+use crate::orphans::Orphans;
 use crate::supervise::{READY, START_TIMEOUT, Setup, supervise};
 use crate::{attend, calls, early, fork, guardian};
 
@@ -142,7 +144,7 @@ fn leave_to_the_kernel(listener: OwnedFd) -> io::Result<()> {
     let listener = Arc::new(Listener::new(listener, Arc::new(Ledger::new()?)));
     fork::orphan(|| {
         let _ = nix::unistd::setsid();
-        guardian::continue_all(&listener);
+        guardian::continue_all(&listener, Orphans::default(), &Heirs::default());
         0
     })
 }

@@ -5,18 +5,15 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixAddr, recvmsg};
 
-/// Descriptors that one packet may bring; only the first is kept.
+/// Descriptors that one packet may bring.
 const ROOM: usize = 4;
 
-/// Receives one packet into `packet`: its length in bytes, 0 at the end, and the first
-/// descriptor that came along.
+/// Receives one packet into `packet`: its length in bytes, 0 at the end, and the descriptors
+/// that came along.
 ///
 /// # Errors
 /// What recvmsg(2) says.
-pub(crate) fn receive(
-    socket: impl AsFd,
-    packet: &mut [u8],
-) -> io::Result<(usize, Option<OwnedFd>)> {
+pub(crate) fn receive(socket: impl AsFd, packet: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
     let mut control = nix::cmsg_space!([RawFd; ROOM]);
     let mut parts = [IoSliceMut::new(packet)];
     let flags = MsgFlags::MSG_CMSG_CLOEXEC;
@@ -29,7 +26,7 @@ pub(crate) fn receive(
             descriptors.extend(raw.into_iter().map(own));
         }
     }
-    Ok((received.bytes, descriptors.into_iter().next()))
+    Ok((received.bytes, descriptors))
 }
 
 #[allow(unsafe_code)]
@@ -44,7 +41,7 @@ mod tests {
     use super::*;
 
     use std::fs::File;
-    use std::io::{IoSlice, Write};
+    use std::io::{IoSlice, Read, Write};
 
     use nix::sys::socket::{
         AddressFamily, ControlMessage, SockFlag, SockType, sendmsg, socketpair,
@@ -63,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_descriptor_is_kept() {
+    fn descriptors_come_in_order_and_are_owned() {
         let (ours, theirs) = pair();
         let (reader, writer) = nix::unistd::pipe().unwrap();
         send(
@@ -73,16 +70,19 @@ mod tests {
         );
         drop(writer);
         let mut packet = [0; 16];
-        let (len, passed) = receive(&ours, &mut packet).unwrap();
+        let (len, mut passed) = receive(&ours, &mut packet).unwrap();
         assert_eq!(&packet[..len], b"packet");
-        File::from(passed.unwrap()).write_all(b"x").unwrap();
-        // The other copy of the reader is closed: only this end of the pipe is left.
+        assert_eq!(passed.len(), 2);
         drop(reader);
+        File::from(passed.swap_remove(0)).write_all(b"x").unwrap();
+        let mut read = Vec::new();
+        File::from(passed.remove(0)).read_to_end(&mut read).unwrap();
+        assert_eq!(read, b"x");
         let (len, passed) = {
             send(&theirs, b"y", &[]);
             receive(&ours, &mut packet).unwrap()
         };
-        assert!(len == 1 && passed.is_none());
+        assert!(len == 1 && passed.is_empty());
     }
 
     #[test]
@@ -90,6 +90,6 @@ mod tests {
         let (ours, theirs) = pair();
         drop(theirs);
         let (len, passed) = receive(&ours, &mut [0; 4]).unwrap();
-        assert!(len == 0 && passed.is_none());
+        assert!(len == 0 && passed.is_empty());
     }
 }

@@ -1,4 +1,5 @@
-//! The supervisor's two processes: the guardian, and below it the workers.
+//! The supervisor's three processes: the keeper, below it the guardian, and below that the
+//! workers.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -12,10 +13,16 @@ use nix::sys::socket::{MsgFlags, send};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use crate::guardian::Guard;
+use crate::heirs::{self, Heirs};
 use crate::report::Report;
 use crate::targets::Targets;
 use crate::worker::Shared;
-use crate::{confine, fork, guardian, passed};
+use crate::{confine, fork, passed};
+
+/// What ps(1) shows; the workers have the guardian's.
+const KEEPER: &std::ffi::CStr = c"finesse-keeper";
+const GUARDIAN: &std::ffi::CStr = c"finesse-run";
 
 /// The byte by which the workers say that they are ready.
 pub(crate) const READY: u8 = b'+';
@@ -63,17 +70,79 @@ fn prepare(setup: Setup) -> io::Result<()> {
     if let Err(error) = listener.set_sync_wake_up() {
         tracing::debug!("traps cost more on this kernel (no SYNC_WAKE_UP): {error}");
     }
-    let for_workers = Arc::clone(&listener);
-    let workers = fork::child(move || match work(setup, &for_workers, &program) {
+    keep(setup, listener, &program)
+}
+
+/// The keeper's process: below it the guardian, and below that the workers.
+fn keep(setup: Setup, listener: Arc<Listener>, program: &OwnedFd) -> io::Result<()> {
+    let null = dev_null()?;
+    // Whoever ends all processes of one name leaves the program somebody.
+    nix::sys::prctl::set_name(KEEPER)?;
+    let (inbox, to_keeper) = heirs::way()?;
+    let mut inbox = Some(inbox);
+    let (ours, for_guardian) = (&mut inbox, Arc::clone(&listener));
+    let guardian = fork::child(move || {
+        drop(ours.take());
+        ended(guard(setup, for_guardian, program, to_keeper), "guardian")
+    })?;
+    stand(Guard {
+        listener,
+        ward: guardian,
+        name: "guardian has",
+        inbox: inbox.ok_or(io::ErrorKind::NotFound)?,
+        heirs: Heirs::default(),
+        null,
+    });
+    Ok(())
+}
+
+/// The guardian's process.
+fn guard(
+    setup: Setup,
+    listener: Arc<Listener>,
+    program: &OwnedFd,
+    to_keeper: OwnedFd,
+) -> io::Result<()> {
+    nix::unistd::setsid()?;
+    nix::sys::prctl::set_name(GUARDIAN)?;
+    let null = dev_null()?;
+    let (inbox, to_guardian) = heirs::way()?;
+    let mut inbox = Some(inbox);
+    let heirs = Heirs::new(vec![to_guardian, to_keeper.try_clone()?]);
+    let (ours, for_workers) = (&mut inbox, Arc::clone(&listener));
+    let workers = fork::child(move || {
+        drop(ours.take());
+        ended(work(setup, heirs, &for_workers, program), "workers")
+    })?;
+    stand(Guard {
+        listener,
+        ward: workers,
+        name: "workers have",
+        inbox: inbox.ok_or(io::ErrorKind::NotFound)?,
+        heirs: Heirs::new(vec![to_keeper]),
+        null,
+    });
+    Ok(())
+}
+
+fn stand(guard: Guard) {
+    confine();
+    guard.stand();
+}
+
+/// The exit code of a process that has done its work, or could not start.
+fn ended(result: io::Result<()>, who: &str) -> i32 {
+    match result {
         Ok(()) => 0,
         Err(error) => {
-            tracing::error!("the supervisor's workers cannot start: {error}");
+            tracing::error!("the supervisor's {who} cannot start: {error}");
             1
         }
-    })?;
-    confine();
-    guardian::guard(workers, &listener);
-    Ok(())
+    }
+}
+
+fn dev_null() -> io::Result<File> {
+    File::options().read(true).write(true).open("/dev/null")
 }
 
 /// A supervisor that cannot be confined is no worse than any program of its user.
@@ -85,7 +154,7 @@ fn confine() {
 
 /// Lets go of what belongs to the program: its streams, descriptors, directory.
 fn leave_behind(setup: &Setup) -> io::Result<()> {
-    let null = File::options().read(true).write(true).open("/dev/null")?;
+    let null = dev_null()?;
     nix::unistd::dup2_stdin(&null)?;
     nix::unistd::dup2_stdout(&null)?;
     drop(null);
@@ -98,17 +167,18 @@ fn leave_behind(setup: &Setup) -> io::Result<()> {
 
 /// `None` when the launcher gave up.
 fn receive_listener(socket: &OwnedFd) -> io::Result<Option<OwnedFd>> {
-    match passed::receive(socket, &mut [0])? {
-        (0, _) => Ok(None),
-        (_, Some(listener)) => Ok(Some(listener)),
-        (_, None) => Err(io::Error::other("the launcher sent no listener")),
+    let (len, descriptors) = passed::receive(socket, &mut [0])?;
+    match descriptors.into_iter().next() {
+        _ if len == 0 => Ok(None),
+        Some(listener) => Ok(Some(listener)),
+        None => Err(io::Error::other("the launcher sent no listener")),
     }
 }
 
 /// The workers' process.
-fn work(setup: Setup, listener: &Arc<Listener>, program: &OwnedFd) -> io::Result<()> {
+fn work(setup: Setup, heirs: Heirs, listener: &Arc<Listener>, program: &OwnedFd) -> io::Result<()> {
     raise_descriptor_limit();
-    let null = File::options().write(true).open("/dev/null")?;
+    let null = dev_null()?;
     confine();
     let report = Arc::new(Report::new(
         setup.print_report || setup.report_json.is_some(),
@@ -118,6 +188,7 @@ fn work(setup: Setup, listener: &Arc<Listener>, program: &OwnedFd) -> io::Result
         Arc::clone(listener),
         targets,
         Arc::clone(&report),
+        heirs,
         setup.no_bypass,
     );
     shared.start()?;
@@ -135,6 +206,7 @@ fn work(setup: Setup, listener: &Arc<Listener>, program: &OwnedFd) -> io::Result
     // Whoever waits for the program's standard error to close shall not wait for the
     // processes that it left behind.
     let _ = nix::unistd::dup2_stderr(&null);
+    shared.heirs.program_ended();
     wait_for(listener.as_fd(), PollFlags::empty(), None)
 }
 

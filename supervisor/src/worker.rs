@@ -16,6 +16,7 @@ use crate::answer::{Answer, BRIEF, MountFacts};
 use crate::calls::{self, PathCall, Trapped};
 use crate::connection::Connection;
 use crate::gather::Arguments;
+use crate::heirs::Heirs;
 use crate::mounts::{Located, Lookup, MountWatch, Mounts, News, Snapshot, full_path};
 use crate::poll::poll_now;
 use crate::reason::Reason;
@@ -39,6 +40,7 @@ pub(crate) struct Shared {
     pub(crate) targets: Targets,
     pub(crate) mounts: Mounts,
     pub(crate) report: Arc<Report>,
+    pub(crate) heirs: Heirs,
     /// `--no-bypass`: everything continues.
     pub(crate) no_bypass: bool,
     turns: Arc<Turns>,
@@ -69,6 +71,7 @@ impl Shared {
         listener: Arc<Listener>,
         targets: Targets,
         report: Arc<Report>,
+        heirs: Heirs,
         no_bypass: bool,
     ) -> Arc<Self> {
         Arc::new(Shared {
@@ -76,6 +79,7 @@ impl Shared {
             targets,
             mounts: Mounts::new(),
             report,
+            heirs,
             no_bypass,
             turns: Arc::new(Turns::new()),
             workers: AtomicUsize::new(0),
@@ -222,12 +226,14 @@ impl Worker {
         if just_now && !notification.is_valid() {
             return Err(Reason::TargetGone.into());
         }
-        // From here on the call may have an effect.
-        notification.set_forwarded(true);
-        let pending = connection.post(&self.request).map_err(|_| {
-            notification.set_forwarded(false);
-            Reason::Channel
-        })?;
+        let slot = connection
+            .slot(self.request.len())
+            .map_err(|_| Reason::Channel)?;
+        if lookup.mutates {
+            // From here on the call may have an effect.
+            notification.set_forwarded(connection.trace(&self.shared.heirs, &slot));
+        }
+        let pending = connection.client().post_in(slot, &self.request);
         Ok(Forwarded {
             connection,
             pending,

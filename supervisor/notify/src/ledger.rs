@@ -5,9 +5,9 @@
 //! which a killed receiver has one that the ledger does not show.
 
 use std::io;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
@@ -18,8 +18,8 @@ pub(crate) const ENTRIES: usize = 4096;
 #[repr(C, align(128))]
 pub(crate) struct Entry {
     notif: std::cell::UnsafeCell<libc::seccomp_notif>,
-    /// Non-zero once the call may have had an effect.
-    forwarded: AtomicU32,
+    /// Where the call went once it may have had an effect; zero before.
+    trace: AtomicU64,
 }
 
 /// Shared anonymous memory: a process that forks shares it with its child.
@@ -67,7 +67,7 @@ impl Ledger {
     /// Where the kernel shall write the next notification; zeroed, as it demands.
     pub(crate) fn prepare(&self, index: usize) -> *mut libc::seccomp_notif {
         let entry = self.entry(index);
-        entry.forwarded.store(0, Ordering::Release);
+        entry.trace.store(0, Ordering::Release);
         let notif = entry.notif.get();
         // SAFETY: only the entry's owner gets here (see `Sync`); zeroes are valid.
         unsafe { notif.write(std::mem::zeroed()) };
@@ -80,11 +80,11 @@ impl Ledger {
         unsafe { self.entry(index).notif.get().read() }
     }
 
-    /// Whether the call may have an effect from now on.
-    pub(crate) fn set_forwarded(&self, index: usize, forwarded: bool) {
+    /// Where a call that may have an effect from now on goes.
+    pub(crate) fn set_trace(&self, index: usize, trace: Option<NonZeroU64>) {
         // Pairs with the load in `orphans`, across the death of this process.
-        let value = u32::from(forwarded);
-        self.entry(index).forwarded.store(value, Ordering::Release);
+        let value = trace.map_or(0, NonZeroU64::get);
+        self.entry(index).trace.store(value, Ordering::Release);
     }
 
     /// The notification is answered.
@@ -98,12 +98,15 @@ impl Ledger {
         unsafe { AtomicU64::from_ptr(self.entry(index).notif.get().cast()) }
     }
 
-    /// Notifications that a dead receiver left behind: their ids and whether they may
-    /// have had an effect. Call only once that process is gone.
-    pub(crate) fn orphans(&self) -> impl Iterator<Item = (u64, bool)> {
+    /// Notifications that a dead receiver left behind: entry, id, and trace of those that
+    /// may have had an effect. Call only once that process is gone.
+    pub(crate) fn orphans(&self) -> impl Iterator<Item = (usize, u64, Option<NonZeroU64>)> {
         (0..ENTRIES).filter_map(|index| match self.id(index).load(Ordering::Acquire) {
             0 => None,
-            id => Some((id, self.entry(index).forwarded.load(Ordering::Acquire) != 0)),
+            id => {
+                let trace = self.entry(index).trace.load(Ordering::Acquire);
+                Some((index, id, NonZeroU64::new(trace)))
+            }
         })
     }
 }

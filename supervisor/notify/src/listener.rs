@@ -1,6 +1,7 @@
 //! Receiving notifications and answering them.
 
 use std::io;
+use std::num::NonZeroU64;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -40,13 +41,14 @@ pub struct Notification {
     answered: bool,
 }
 
-/// A notification that a killed process left unanswered.
-#[derive(Clone, Copy, Debug)]
+/// A notification that a killed process left unanswered. It stays in the ledger until it is
+/// answered, so that another process can find it when this one is killed too.
+#[derive(Debug)]
+#[must_use = "its thread waits for an answer"]
 pub struct Orphan {
+    entry: usize,
     id: u64,
-    /// Whether the call may have had an effect already, so that it must not be executed
-    /// again.
-    pub forwarded: bool,
+    trace: Option<NonZeroU64>,
 }
 
 impl Listener {
@@ -117,22 +119,39 @@ impl Listener {
         }
     }
 
-    /// What a dead process left behind. Call only once that process is gone.
+    /// What a dead process left behind. Call only once that process is gone, and before
+    /// this one receives.
     pub fn orphans(&self) -> Vec<Orphan> {
-        self.ledger
+        let orphans: Vec<_> = self
+            .ledger
             .orphans()
-            .map(|(id, forwarded)| Orphan { id, forwarded })
-            .collect()
+            .map(|(entry, id, trace)| Orphan { entry, id, trace })
+            .collect();
+        self.lock_free()
+            .retain(|entry| orphans.iter().all(|orphan| orphan.entry != *entry));
+        orphans
     }
 
     /// Continues an orphan in the kernel.
     pub fn continue_orphan(&self, orphan: Orphan) {
-        self.send(orphan.id, 0, 0, libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE);
+        self.answer_orphan(orphan, 0, libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE);
     }
 
-    /// Fails an orphan.
+    /// Makes an orphan return 0.
+    pub fn succeed_orphan(&self, orphan: Orphan) {
+        self.answer_orphan(orphan, 0, 0);
+    }
+
+    /// Makes an orphan fail with `errno`, a positive number.
     pub fn fail_orphan(&self, orphan: Orphan, errno: i32) {
-        self.send(orphan.id, 0, -errno, 0);
+        self.answer_orphan(orphan, -errno, 0);
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "an orphan is answered once")]
+    fn answer_orphan(&self, orphan: Orphan, error: i32, flags: libc::c_ulong) {
+        self.send(orphan.id, 0, error, flags);
+        self.ledger.clear(orphan.entry);
+        self.lock_free().push(orphan.entry);
     }
 
     /// Sends an answer. A thread that died meanwhile (`ENOENT`) needs none.
@@ -155,6 +174,14 @@ impl Listener {
 
     fn lock_free(&self) -> std::sync::MutexGuard<'_, Vec<usize>> {
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Orphan {
+    /// Where the call went when it may have had an effect already: then it must not be
+    /// executed again.
+    pub fn trace(&self) -> Option<NonZeroU64> {
+        self.trace
     }
 }
 
@@ -204,11 +231,18 @@ impl Notification {
         result == 0
     }
 
-    /// Says whether the call may have an effect from now on: it is then never continued,
-    /// not even when this process dies.
-    pub fn set_forwarded(&mut self, forwarded: bool) {
-        self.forwarded = forwarded;
-        self.listener.ledger.set_forwarded(self.entry, forwarded);
+    /// Says that the call may have an effect from now on: it is never continued then, not
+    /// even when this process dies. `trace` tells whoever finds it where it went
+    /// ([`Orphan::trace`]).
+    pub fn set_forwarded(&mut self, trace: NonZeroU64) {
+        self.forwarded = true;
+        self.listener.ledger.set_trace(self.entry, Some(trace));
+    }
+
+    /// Says that the call had no effect and will have none.
+    pub fn set_without_effect(&mut self) {
+        self.listener.ledger.set_trace(self.entry, None);
+        self.forwarded = false;
     }
 
     /// Lets the kernel execute the call.
