@@ -16,9 +16,10 @@ pub(crate) struct Process {
     pub(crate) ticks: u64,
 }
 
-/// The guardian and the workers of one `finesse-run`.
+/// The keeper, the guardian and the workers of one `finesse-run`.
 #[derive(Debug)]
 pub(crate) struct Supervisor {
+    pub(crate) keeper: Option<Process>,
     pub(crate) guardian: Process,
     pub(crate) workers: Option<Process>,
 }
@@ -60,7 +61,7 @@ pub(crate) fn supervisor(marker: &Path) -> Option<Supervisor> {
     let named = |process: &Process| {
         let line = fs::read(format!("/proc/{}/cmdline", process.pid)).unwrap_or_default();
         let line = String::from_utf8_lossy(&line).into_owned();
-        process.name == "finesse-run" && line.contains(marker.to_str().unwrap())
+        process.name.starts_with("finesse-") && line.contains(marker.to_str().unwrap())
     };
     let all: Vec<_> = fs::read_dir("/proc")
         .unwrap()
@@ -68,6 +69,9 @@ pub(crate) fn supervisor(marker: &Path) -> Option<Supervisor> {
         .filter_map(Process::of)
         .filter(named)
         .collect();
+    let (keepers, all): (Vec<_>, Vec<_>) = all
+        .into_iter()
+        .partition(|process| process.name == "finesse-keeper");
     let guardian = all
         .iter()
         .find(|process| process.session == process.pid)?
@@ -76,5 +80,9 @@ pub(crate) fn supervisor(marker: &Path) -> Option<Supervisor> {
         .iter()
         .find(|process| process.parent == guardian.pid)
         .cloned();
-    Some(Supervisor { guardian, workers })
+    Some(Supervisor {
+        keeper: keepers.into_iter().next(),
+        guardian,
+        workers,
+    })
 }
