@@ -9,8 +9,8 @@ use std::path::Path;
 pub(super) struct Log {
     rounds: BTreeMap<(u64, u64), Round>,
     pub(super) calls: u64,
-    /// Calls that failed without anybody knowing whether they were executed.
-    pub(super) unsure: u64,
+    /// Lines of calls that failed without anybody knowing whether they were executed.
+    pub(super) unsure: Vec<String>,
     /// Of the longest call, in microseconds; none when the guest did not end by itself.
     pub(super) longest: Option<u64>,
 }
@@ -62,7 +62,11 @@ impl Log {
                     maybe: None,
                 }
             }
-            ("EIO" | "ECONNABORTED", _) => self.unsure += 1,
+            ("EIO" | "ECONNABORTED", _) => {
+                let (thread, number) = at;
+                self.unsure
+                    .push(format!("{thread} {number} {step} {result}"));
+            }
             // The mount is dead, or not there: then the directory of all rounds is missing. To the other
             // steps ENOENT would say that the one before is lost, or that this one was executed before.
             ("ENOTCONN", _) | ("ENOENT", 1) => round.maybe = None,
