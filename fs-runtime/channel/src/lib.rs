@@ -19,7 +19,8 @@
 //! ```
 //!
 //! `claim` is one compare-and-swap, so a request is executed at most once, whatever the
-//! client does meanwhile. Both sides treat the memory as hostile: lengths are read once
+//! client does meanwhile. A client in another process that has the memory can tell what became
+//! of a request when the one that posted it has died ([`Client::fate`]). Both sides treat the memory as hostile: lengths are read once
 //! and bounded, bytes are copied before use, an unexpected state is the peer's fault and
 //! ends the slot. There are no references into payload memory.
 //!

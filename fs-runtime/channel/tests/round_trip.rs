@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use finesse_channel::{Abandoned, Client, Geometry, PostError, Server};
+use finesse_channel::{Abandoned, Client, Fate, Geometry, PostError, Server};
 
 const GEOMETRY: Geometry = Geometry {
     slots: 4,
@@ -149,4 +149,41 @@ fn closing_ends_every_wait() {
         server.close();
         assert!(sleeper.join().unwrap());
     });
+}
+
+/// Asked by somebody else who has the memory.
+#[test]
+fn what_became_of_a_dead_clients_requests() {
+    let (server, fd) = Server::create(GEOMETRY).unwrap();
+    let (client, heir) = (Client::open(&fd).unwrap(), Client::open(&fd).unwrap());
+    let (mut request, mut reply) = (Vec::new(), Vec::new());
+    for round in 0..9 {
+        let slot = client.slot(1, Duration::ZERO).unwrap();
+        let label = slot.label();
+        assert_eq!(heir.fate(label, &mut reply), Fate::NeverServed);
+        let pending = client.post_in(slot, &[round]);
+        if round % 3 == 0 {
+            for _ in 0..2 {
+                assert_eq!(heir.fate(label, &mut reply), Fate::NeverServed);
+            }
+            continue;
+        }
+        // What was taken back does not come.
+        let ticket = server.next(&mut request).unwrap();
+        assert_eq!(request, [round]);
+        assert_eq!(heir.fate(label, &mut reply), Fate::InService);
+        if round % 3 == 1 {
+            server.reply(ticket, b"result");
+            for _ in 0..2 {
+                assert_eq!(heir.fate(label, &mut reply), Fate::Replied);
+                assert_eq!(reply, b"result");
+            }
+            client.take(pending, &mut reply).unwrap();
+        } else {
+            assert_eq!(client.abandon(pending), Abandoned::MaybeServed);
+            assert_eq!(heir.fate(label, &mut reply), Fate::Unknown);
+            server.reply(ticket, b"late");
+        }
+    }
+    assert_eq!(heir.fate(u64::MAX, &mut reply), Fate::Unknown);
 }
