@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Bypassed and continued calls, by system call.
+/// Bypassed, continued and failed calls, by system call.
 #[derive(Debug)]
-pub(crate) struct Report(BTreeMap<String, (u64, u64, String)>);
+pub(crate) struct Report(BTreeMap<String, (u64, u64, u64, String)>);
 
 impl Report {
     pub(crate) fn read(path: &Path) -> Report {
@@ -20,6 +20,7 @@ impl Report {
                 (
                     count("bypassed"),
                     count("continued"),
+                    count("failed"),
                     call["reasons"].to_string(),
                 ),
             )
@@ -33,6 +34,11 @@ impl Report {
 
     pub(crate) fn continued(&self, call: &str) -> u64 {
         self.0.get(call).map_or(0, |counts| counts.1)
+    }
+
+    /// Calls that the bypass answered with an errno.
+    pub(crate) fn failed(&self) -> u64 {
+        self.0.values().map(|counts| counts.2).sum()
     }
 
     /// Fails for the calls that were never bypassed.
