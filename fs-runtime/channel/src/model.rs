@@ -10,7 +10,7 @@ use loom::thread;
 
 use crate::bell::Bell;
 use crate::completions::Completions;
-use crate::doorbell::{Doorbell, GaveUp, Generation, Progress};
+use crate::doorbell::{Doorbell, Fate, GaveUp, Generation, Progress};
 use crate::end::End;
 use crate::sync::AtomicU32;
 
@@ -141,6 +141,35 @@ fn loom_a_request_is_served_once_with_its_bytes() {
         match slot.reply_to(FIRST) {
             Some(reply) => assert_eq!((served, reply), (vec![7], 107)),
             None => assert_eq!(served, []),
+        }
+    });
+}
+
+#[test]
+fn loom_what_an_heir_takes_back_is_not_served() {
+    check(3, || {
+        let channel = Channel::<1>::new();
+        let slot = &channel.slots[0];
+        slot.post(FIRST, 7);
+        let server = {
+            let channel = Arc::clone(&channel);
+            thread::spawn(move || channel.slots[0].serve(&channel.completions))
+        };
+        let fates = [(); 2].map(|()| {
+            let fate = slot.doorbell().fate(FIRST);
+            if fate == Fate::Replied {
+                assert_eq!(slot.reply.load(Ordering::Relaxed), 107);
+            }
+            fate
+        });
+        let served = server.join().unwrap();
+        match fates {
+            [Fate::NeverServed, Fate::NeverServed] => assert_eq!(served, None),
+            [Fate::InService, Fate::InService | Fate::Replied] | [Fate::Replied, Fate::Replied] => {
+                assert_eq!(served, Some(7));
+                assert_eq!(slot.doorbell().fate(FIRST), Fate::Replied);
+            }
+            _ => panic!("{fates:?}"),
         }
     });
 }
