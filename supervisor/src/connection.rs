@@ -39,8 +39,8 @@ pub(crate) struct Connection {
     socket: Mutex<OwnedFd>,
     registered: Mutex<HashSet<u32>>,
     slow: SlowCalls,
-    /// Until it is entrusted.
-    memory: Mutex<Option<OwnedFd>>,
+    /// Memory and socket, until they are entrusted.
+    estate: Mutex<Option<(OwnedFd, OwnedFd)>>,
     /// The number by which heirs know the channel; 0: they do not.
     number: OnceLock<u32>,
 }
@@ -113,7 +113,7 @@ impl Connection {
         let connection = Arc::new(Connection {
             slow: SlowCalls::start(Arc::clone(&client))?,
             client,
-            memory: Mutex::new(Some(memory)),
+            estate: Mutex::new(Some((memory, socket.try_clone()?))),
             number: OnceLock::new(),
             registered: Mutex::default(),
             socket: Mutex::new(socket),
@@ -168,9 +168,10 @@ impl Connection {
     /// Where heirs find the request that will be posted in `slot`.
     pub(crate) fn trace(&self, heirs: &Heirs, slot: &Slot) -> NonZeroU64 {
         let number = *self.number.get_or_init(|| {
-            let memory = self.memory.lock().take();
-            let socket = self.socket.lock();
-            memory.map_or(0, |memory| heirs.entrust(memory.as_fd(), socket.as_fd()))
+            let estate = self.estate.lock().take();
+            estate.map_or(0, |(memory, socket)| {
+                heirs.entrust(memory.as_fd(), socket.as_fd())
+            })
         });
         trace::pack(number, slot.label())
     }
