@@ -567,9 +567,32 @@ fn waiting(
     Some((running, silent, supervisor))
 }
 
+/// Who dies while a call is in service.
+#[derive(Debug, Clone, Copy)]
+enum Dead {
+    Workers,
+    Both,
+    /// The guardian when it has taken over.
+    OneAfterTheOther,
+}
+
+impl Dead {
+    fn kill(self, supervisor: &Supervisor) {
+        match self {
+            Dead::Workers => kill_both(supervisor, Victim::Workers),
+            Dead::Both => kill_both(supervisor, Victim::Both),
+            Dead::OneAfterTheOther => {
+                kill_both(supervisor, Victim::Workers);
+                sleep(Duration::from_millis(100));
+                kill(supervisor.guardian.pid(), SIGKILL).unwrap();
+            }
+        }
+    }
+}
+
 /// The call is in the file system's hands when those die who would have answered it. Its file system waits for
 /// another one, which keeps silent.
-fn with_a_call_in_service(victim: Victim, end: impl FnOnce(Running, Silent, &mut Place)) {
+fn with_a_call_in_service(dead: Dead, end: impl FnOnce(Running, Silent, &mut Place)) {
     let (Some(below), Some(fast)) = (Place::mount(), Place::mount()) else {
         return;
     };
@@ -580,7 +603,7 @@ fn with_a_call_in_service(victim: Victim, end: impl FnOnce(Running, Silent, &mut
     let Some((running, silent, supervisor)) = waiting(&slow, &fast, silence) else {
         return;
     };
-    kill_both(&supervisor, victim);
+    dead.kill(&supervisor);
     sleep(Duration::from_millis(100));
     let written = running.written();
     assert!(!written.contains("answered"), "{written}");
@@ -592,11 +615,11 @@ fn with_a_call_in_service(victim: Victim, end: impl FnOnce(Running, Silent, &mut
 
 #[test]
 fn a_call_in_service_gets_its_result_when_the_supervisor_dies() {
-    for victim in [Victim::Workers, Victim::Both] {
-        with_a_call_in_service(victim, |running, silent, slow| {
+    for dead in [Dead::Workers, Dead::Both, Dead::OneAfterTheOther] {
+        with_a_call_in_service(dead, |running, silent, slow| {
             drop(silent);
             let done = running.finish(LIMIT);
-            assert!(done.out.ends_with("answered 0\n"), "{victim:?}: {done:?}");
+            assert!(done.out.ends_with("answered 0\n"), "{dead:?}: {done:?}");
             assert!(slow.source.join("work/slow").is_dir());
         });
     }
@@ -604,15 +627,15 @@ fn a_call_in_service_gets_its_result_when_the_supervisor_dies() {
 
 #[test]
 fn a_call_in_service_fails_when_its_file_system_dies_too() {
-    for victim in [Victim::Workers, Victim::Both] {
-        with_a_call_in_service(victim, |running, silent, slow| {
+    for dead in [Dead::Workers, Dead::Both, Dead::OneAfterTheOther] {
+        with_a_call_in_service(dead, |running, silent, slow| {
             let before = Instant::now();
             kill(slow.server(), SIGKILL).unwrap();
             let done = running.finish(LIMIT);
             assert!(before.elapsed() < HANGS, "{:?}", before.elapsed());
             assert!(
                 done.out.ends_with("answered ECONNABORTED\n"),
-                "{victim:?}: {done:?}"
+                "{dead:?}: {done:?}"
             );
             drop(silent);
             slow.mount_again();
