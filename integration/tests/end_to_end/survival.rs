@@ -7,6 +7,7 @@
 
 mod log;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
 use std::os::unix::process::ExitStatusExt;
@@ -149,7 +150,10 @@ impl Place {
         let sockets = fs::read_to_string("/proc/net/unix").unwrap();
         for pid in &self.servers {
             assert!(!sockets.contains(&format!("@finesse-{pid}-")), "{sockets}");
-            assert!(!Path::new(&format!("/proc/{pid}")).exists());
+            // Another process may have its number by now.
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let line = String::from_utf8_lossy(&line).into_owned();
+            assert!(!line.contains(self.mountpoint.to_str().unwrap()), "{line}");
         }
     }
 }
@@ -443,7 +447,8 @@ fn kills_at_random_moments() {
     let kills = number("FINESSE_KILLS", 12);
     let seed = number("FINESSE_KILLS_SEED", 0x5eed);
     let mut moments = Moments(seed | 1);
-    let (mut calls, mut unsure, mut longest) = (0, 0, 0);
+    let (mut calls, mut unsure) = (0, 0);
+    let mut longest = BTreeMap::<_, u64>::new();
     for victim in VICTIMS.iter().cycle().take(usize::try_from(kills).unwrap()) {
         let log = kill_one(&mut place, &program, *victim, moments.next(0..30_000));
         log.check(&place.source.join("work"))
@@ -455,18 +460,16 @@ fn kills_at_random_moments() {
             Duration::from_micros(hung) < HANGS,
             "{victim:?}: a call took {hung} µs"
         );
-        (calls, unsure, longest) = (
-            calls + log.calls,
-            unsure + log.unsure.len(),
-            longest.max(hung),
-        );
+        (calls, unsure) = (calls + log.calls, unsure + log.unsure.len());
+        let of_victim = longest.entry(format!("{victim:?}")).or_default();
+        *of_victim = hung.max(*of_victim);
         fs::remove_file(place.dir.path().join("log")).unwrap();
         fs::remove_dir_all(place.source.join("work")).unwrap();
         fs::create_dir(place.source.join("work")).unwrap();
         place.mount_again();
     }
     println!(
-        "seed {seed}: {kills} kills, {calls} calls, {unsure} unsure, the longest took {longest} µs"
+        "seed {seed}: {kills} kills, {calls} calls, {unsure} unsure, the longest took, in µs: {longest:?}"
     );
     place.leave();
 }

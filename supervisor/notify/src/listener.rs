@@ -279,3 +279,38 @@ impl Drop for Notification {
         self.listener.lock_free().push(self.entry);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+
+    #[test]
+    fn orphans_keep_their_entries_until_they_are_answered() {
+        let ledger = Arc::new(Ledger::new().unwrap());
+        for (entry, id) in [(0, 7), (5, 8)] {
+            // SAFETY: a valid pointer into the ledger, which nobody else uses.
+            unsafe { (*ledger.prepare(entry)).id = id };
+        }
+        ledger.set_trace(5, NonZeroU64::new(9));
+        // Answers to no listener fail, as those to threads that have died.
+        let null = || OwnedFd::from(File::open("/dev/null").unwrap());
+        let first = Listener::new(null(), Arc::clone(&ledger));
+        let second = Listener::new(null(), Arc::clone(&ledger));
+        let mut orphans = first.orphans();
+        let shown = |orphan: &Orphan| (orphan.id, orphan.trace().map(NonZeroU64::get));
+        let all: Vec<_> = orphans.iter().map(shown).collect();
+        assert_eq!(all, [(7, None), (8, Some(9))]);
+        assert_eq!(first.lock_free().len(), ENTRIES - 2);
+        assert!(
+            [0, 5]
+                .iter()
+                .all(|entry| !first.lock_free().contains(entry))
+        );
+        // Whoever comes next finds what is left.
+        first.continue_orphan(orphans.remove(0));
+        assert!(first.lock_free().contains(&0));
+        let left: Vec<_> = second.orphans().iter().map(shown).collect();
+        assert_eq!(left, [(8, Some(9))]);
+    }
+}
