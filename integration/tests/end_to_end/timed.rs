@@ -3,8 +3,6 @@
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -105,44 +103,6 @@ impl Drop for Running {
             let _ = killpg(self.pid(), Signal::SIGKILL);
             let _ = self.child.wait();
         }
-    }
-}
-
-/// Measures how long this machine keeps a thread waiting that could run.
-#[derive(Debug)]
-pub(crate) struct Delays {
-    longest: Arc<AtomicU64>,
-    over: Arc<AtomicBool>,
-}
-
-impl Delays {
-    pub(crate) fn measure() -> Delays {
-        const NAP: Duration = Duration::from_millis(1);
-        let delays = Delays {
-            longest: Arc::default(),
-            over: Arc::default(),
-        };
-        let (longest, over) = (Arc::clone(&delays.longest), Arc::clone(&delays.over));
-        std::thread::spawn(move || {
-            while !over.load(Ordering::Relaxed) {
-                let before = Instant::now();
-                sleep(NAP);
-                let delay = before.elapsed().saturating_sub(NAP);
-                longest.fetch_max(u64::try_from(delay.as_micros()).unwrap(), Ordering::Relaxed);
-            }
-        });
-        delays
-    }
-
-    /// The longest since the last time that this was asked.
-    pub(crate) fn longest(&self) -> Duration {
-        Duration::from_micros(self.longest.swap(0, Ordering::Relaxed))
-    }
-}
-
-impl Drop for Delays {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::Relaxed);
     }
 }
 
