@@ -31,6 +31,16 @@ pub(crate) struct PathCall {
     pub(crate) detail: Detail,
 }
 
+impl PathCall {
+    /// Whether a mount must be writable for the call to succeed: it changes something, or
+    /// asks whether it may.
+    pub(crate) fn wants_to_write(&self) -> bool {
+        const W_OK: u32 = 2;
+        let asks = matches!(self.detail, Detail::Access { mode, .. } if mode & W_OK != 0);
+        asks || !self.operation.is_lookup()
+    }
+}
+
 /// The arguments beside the paths; addresses are the target's.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Detail {

@@ -202,7 +202,7 @@ impl Worker {
         let lookup = Lookup {
             thread: &thread,
             identity,
-            mutates: !call.operation.is_lookup(),
+            wants_to_write: call.wants_to_write(),
         };
         let (at, to) = locate(&mounts, lookup, &call, &self.arguments)?;
         decide(&thread, &call, &self.arguments, &at, to.as_ref())?;

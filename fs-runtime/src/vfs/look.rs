@@ -104,23 +104,22 @@ impl Serving<'_> {
 }
 
 /// `access_override_creds`: the real ids, and the capabilities that go with them.
+///
+/// Root gets its permitted ones, others none; but with `SECBIT_NO_SETUID_FIXUP`
+/// (capabilities(7)) everybody keeps the effective ones. Neither the bit nor the permitted
+/// ones are known here, and they do not matter when the effective ones hold all that is
+/// asked for, or none of it.
 fn real<'c>(who: &Subject<'c>, credentials: &Credentials) -> Outcome<Subject<'c>> {
+    const ASKED: u64 = 1 << CAP_DAC_OVERRIDE | 1 << CAP_DAC_READ_SEARCH;
     let uid = credentials.uids[0];
-    let capabilities = if uid == 0 {
-        // Root gets its permitted ones. The effective ones tell as much only when they
-        // hold all that is asked for here.
-        let asked = 1 << CAP_DAC_OVERRIDE | 1 << CAP_DAC_READ_SEARCH;
-        if who.capabilities & asked != asked {
-            return Err(Stop::NotMine(NotMine::Unsupported));
-        }
-        who.capabilities
-    } else {
-        0
-    };
+    let expected = if uid == 0 { ASKED } else { 0 };
+    if who.capabilities & ASKED != expected {
+        return Err(Stop::NotMine(NotMine::Unsupported));
+    }
     Ok(Subject {
         uid,
         gid: credentials.gids[0],
-        capabilities,
+        capabilities: expected,
         ..*who
     })
 }

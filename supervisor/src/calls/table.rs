@@ -412,6 +412,16 @@ mod tests {
     }
 
     #[test]
+    fn who_asks_to_write_needs_a_writable_mount() {
+        let wants = |number, args| path_call(number, args).wants_to_write();
+        assert!(wants(libc::SYS_access, [7, 2, 0, 0, 0, 0]));
+        assert!(wants(libc::SYS_faccessat2, [3, 7, 6, 0, 0, 0]));
+        assert!(!wants(libc::SYS_faccessat, [3, 7, 5, 0, 0, 0]));
+        assert!(wants(libc::SYS_unlink, [7, 0, 0, 0, 0, 0]));
+        assert!(!wants(libc::SYS_stat, [7, 9, 0, 0, 0, 0]));
+    }
+
+    #[test]
     fn lookups_trap_only_when_wanted() {
         let mutations = super::super::traps(|o| !o.is_lookup());
         let number = |n: i64| move |trap: &Trap| i64::from(trap.number) == n;

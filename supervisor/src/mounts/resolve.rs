@@ -32,8 +32,8 @@ pub(crate) struct Located<'p> {
 pub(crate) struct Lookup<'t> {
     pub(crate) thread: &'t Thread,
     pub(crate) identity: &'t Identity,
-    /// Whether the call changes something.
-    pub(crate) mutates: bool,
+    /// Whether the mount must be writable for the call to succeed.
+    pub(crate) wants_to_write: bool,
 }
 
 impl Snapshot {
@@ -52,7 +52,7 @@ impl Snapshot {
             Some(b'/') => self.locate_absolute(lookup, path),
             Some(_) => self.locate_relative(lookup, arg.dirfd, path),
         }?;
-        located.mount.check_options(lookup.mutates)?;
+        located.mount.check_options(lookup.wants_to_write)?;
         Ok(located)
     }
 
@@ -149,8 +149,8 @@ impl Mount {
         }
     }
 
-    fn check_options(&self, mutates: bool) -> Result<(), Reason> {
-        if self.kernel_only || mutates && self.read_only {
+    fn check_options(&self, wants_to_write: bool) -> Result<(), Reason> {
+        if self.kernel_only || wants_to_write && self.read_only {
             return Err(Reason::MountOptions);
         }
         if self.mounts_below {

@@ -97,6 +97,12 @@ fn access_counts_real_ids_unless_told_otherwise() {
     let mut capable = user(7);
     capable.capabilities = u64::MAX;
     assert_eq!(world.run_as(&capable, access("f", 2, true)), Got::Done);
+    // SECBIT_NO_SETUID_FIXUP may let them count.
+    assert_eq!(
+        world.run_as(&capable, access("f", 2, false)),
+        not_mine(NotMine::Unsupported)
+    );
+    capable.capabilities = 1 << 3;
     assert_eq!(
         world.run_as(&capable, access("f", 2, false)),
         errno(libc::EACCES)
