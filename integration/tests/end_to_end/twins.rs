@@ -90,6 +90,23 @@ impl Twins {
         })
     }
 
+    /// Unmounts both and mounts them again, with `setting`, over what lies below.
+    pub(crate) fn mounted_again(self, setting: Setting) -> Twins {
+        let again = |program: &Path, twin: Twin| {
+            let mountpoint = twin.path().to_owned();
+            twin.mounted.unmount().unwrap();
+            Twin {
+                mounted: start(program, setting, &twin.source, &mountpoint),
+                source: twin.source,
+            }
+        };
+        Twins {
+            plain: again(&programs::mount_plain().unwrap(), self.plain),
+            bypass: again(&programs::mount().unwrap(), self.bypass),
+            ..self
+        }
+    }
+
     /// `arguments` under `finesse-run` with the policy that bypasses everything.
     pub(crate) fn finesse_run<S: AsRef<std::ffi::OsStr>>(&self, arguments: &[S]) -> Command {
         let mut command = timed::command(&[programs::run().unwrap()]);
@@ -105,17 +122,21 @@ fn twin(program: &Path, setting: Setting, dir: &Path, below: &str) -> Twin {
     for made in [&source, &mountpoint] {
         fs::create_dir_all(made).unwrap();
     }
+    let mounted = start(program, setting, &source, &mountpoint);
+    Twin { mounted, source }
+}
+
+fn start(program: &Path, setting: Setting, source: &Path, mountpoint: &Path) -> Mounted {
     let file_system = match setting.memory {
         true => FileSystem::Memory,
-        false => FileSystem::Passthrough(&source),
+        false => FileSystem::Passthrough(source),
     };
     let request = MountRequest {
         ttl: Some(Duration::from_secs_f64(setting.ttl)),
         options: setting.options.iter().map(OsString::from).collect(),
         ..MountRequest::new(program, file_system)
     };
-    let mounted = request.start(&mountpoint).unwrap();
-    Twin { mounted, source }
+    request.start(mountpoint).unwrap()
 }
 
 /// Temporary directories are closed to other users, whom some tests become.
