@@ -189,20 +189,12 @@ impl Serving<'_> {
         {
             return None;
         }
-        let old = mode(&target.attr);
+        let old = self.vfs.inode_mode(&target.attr);
         let mut new = old & !libc::S_ISUID;
         if old & SETGID_EXEC == SETGID_EXEC {
             new &= !libc::S_ISGID;
         }
-        if new == old {
-            return None;
-        }
-        // `fuse_change_attributes_common`: an inode of a mount that checks nothing has no
-        // sticky bit, and the mode is the inode's.
-        if !self.vfs.mount.default_permissions {
-            new &= !libc::S_ISVTX;
-        }
-        Some(new)
+        (new != old).then_some(new)
     }
 
     /// `security_inode_need_killpriv`: file capabilities go with a chown or truncate.

@@ -8,7 +8,7 @@ use fuser::{Errno, INodeNo};
 
 use super::node::{Found, mode, type_bits};
 use super::path::Last;
-use super::permission::STICKY_AGE;
+use super::permission::SEEN_AGE;
 use super::stop::{Outcome, fail, require};
 use super::subject::CAP_MKNOD;
 use super::{Answer, Serving};
@@ -171,7 +171,7 @@ impl Serving<'_> {
         }
         let (dir, _) = self
             .vfs
-            .directory_attributes(&self.who, dir.node, STICKY_AGE, self.now)?;
+            .directory_attributes(&self.who, dir.node, SEEN_AGE, self.now)?;
         let inherits = mode(&dir) & libc::S_ISGID != 0;
         if inherits && !self.who.keeps_setgid(dir.gid) {
             return Ok(bits & !libc::S_ISGID);

@@ -10,16 +10,16 @@ use super::Vfs;
 use super::name_cache::{Known, deadline};
 use super::node::{Found, Target, mode};
 use super::stop::{Outcome, Stop, fail, require};
-use super::subject::{CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, Subject};
+use super::subject::{CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, Subject};
 
 /// access(2) masks, as the kernel's `MAY_READ`, `MAY_WRITE` and `MAY_EXEC`.
 pub(super) const MAY_READ: u32 = 4;
 pub(super) const MAY_WRITE: u32 = 2;
 pub(super) const MAY_EXEC: u32 = 1;
 
-/// How old the owner and mode of a directory may be when the sticky bit is judged on a
-/// mount without `default_permissions`. The kernel takes what it last saw, however old.
-pub(super) const STICKY_AGE: Duration = Duration::from_secs(1);
+/// How old the owner and mode of a directory may be where the kernel takes what it last
+/// saw, however old.
+pub(super) const SEEN_AGE: Duration = Duration::from_secs(1);
 
 impl Vfs {
     /// `fuse_allow_current_process`, and the owner-and-root check of the fuser crate.
@@ -113,7 +113,17 @@ impl Vfs {
         self.may_enter(who, dir, MAY_WRITE | MAY_EXEC, now)
     }
 
-    /// `check_sticky`.
+    /// The mode of the kernel's inode: on a mount that checks nothing it has no sticky bit
+    /// (`fuse_change_attributes_common`), so nothing is refused because of one.
+    pub(super) fn inode_mode(&self, attr: &FileAttr) -> u32 {
+        if self.mount.default_permissions {
+            mode(attr)
+        } else {
+            mode(attr) & !libc::S_ISVTX
+        }
+    }
+
+    /// `check_sticky`, which sees [`Vfs::inode_mode`].
     fn check_sticky(
         &self,
         who: &Subject<'_>,
@@ -121,10 +131,10 @@ impl Vfs {
         victim: &FileAttr,
         now: Instant,
     ) -> Outcome<()> {
-        if who.uid == victim.uid || who.can(CAP_FOWNER) {
+        if !self.mount.default_permissions || who.owns(victim.uid) {
             return Ok(());
         }
-        let (dir, _) = self.directory_attributes(who, dir, STICKY_AGE, now)?;
+        let (dir, _) = self.directory_attributes(who, dir, SEEN_AGE, now)?;
         let sticky = mode(&dir) & libc::S_ISVTX != 0;
         require(!sticky || dir.uid == who.uid, libc::EPERM)
     }
@@ -145,7 +155,8 @@ impl Vfs {
         require(safe, libc::EPERM)
     }
 
-    /// `may_follow_link`: protected_symlinks, for a link in a path's last component.
+    /// `may_follow_link`: protected_symlinks, for a link in a path's last component; it sees
+    /// [`Vfs::inode_mode`].
     pub(super) fn may_follow(
         &self,
         who: &Subject<'_>,
@@ -153,10 +164,10 @@ impl Vfs {
         link: &FileAttr,
         now: Instant,
     ) -> Outcome<()> {
-        if who.uid == link.uid {
+        if !self.mount.default_permissions || who.uid == link.uid {
             return Ok(());
         }
-        let (dir, _) = self.directory_attributes(who, dir, STICKY_AGE, now)?;
+        let (dir, _) = self.directory_attributes(who, dir, SEEN_AGE, now)?;
         let shared = libc::S_ISVTX | libc::S_IWOTH;
         if mode(&dir) & shared != shared || dir.uid == link.uid {
             return Ok(());

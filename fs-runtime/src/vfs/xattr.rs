@@ -8,7 +8,7 @@ use finesse_wire::{MAX_XATTR_VALUE, NotMine, Place};
 use fuser::{Errno, INodeNo};
 
 use super::learned::Once;
-use super::node::{Target, mode};
+use super::node::Target;
 use super::permission::{MAY_READ, MAY_WRITE};
 use super::stop::{Outcome, fail, require};
 use super::subject::CAP_SYS_ADMIN;
@@ -109,7 +109,7 @@ impl Serving<'_> {
         }
         if name.starts_with(b"user.") {
             require(target.is_regular() || target.is_dir(), refusal)?;
-            let sticky = target.is_dir() && mode(&target.attr) & libc::S_ISVTX != 0;
+            let sticky = target.is_dir() && self.vfs.inode_mode(&target.attr) & libc::S_ISVTX != 0;
             let foreign = sticky && mask == MAY_WRITE && !self.who.owns(target.attr.uid);
             require(!foreign, libc::EPERM)?;
         }

@@ -125,11 +125,20 @@ fn every_directory_must_be_searchable() {
 #[test]
 fn links_in_shared_directories_are_protected() {
     let protected = std::fs::read("/proc/sys/fs/protected_symlinks").unwrap()[0] == b'1';
-    let world = World::new();
-    world.fs.make("tmp", FileType::Directory, 0o1777);
-    world.fs.file("f");
-    let link = world.fs.symlink_to("tmp/l", "../f");
-    world.fs.edit(link, |node| node.attr.uid = 5);
+    let make = |world: &World| {
+        world.fs.make("tmp", FileType::Directory, 0o1777);
+        world.fs.file("f");
+        let link = world.fs.symlink_to("tmp/l", "../f");
+        world.fs.edit(link, |node| node.attr.uid = 5);
+        link
+    };
+    // Where nothing is checked, the kernel's inodes have no sticky bit.
+    let unchecked = World::new();
+    make(&unchecked);
+    let got = unchecked.run_as(&user(7), stat("tmp/l"));
+    assert!(matches!(got, Got::Stat(_)), "{got:?}");
+    let world = World::checked();
+    let link = make(&world);
     let refused = |got: &Got| *got == errno(libc::EACCES);
     assert_eq!(refused(&world.run_as(&user(7), stat("tmp/l"))), protected);
     assert!(matches!(

@@ -65,6 +65,10 @@ fn values_go_round() {
 fn name_spaces_have_their_rules() {
     let world = World::new();
     tree(&world);
+    // Where nothing is checked, the kernel's inodes have no sticky bit.
+    assert_eq!(world.run_as(&user(7), set("d", "user.b")), Got::Done);
+    let world = World::checked();
+    tree(&world);
     let other = user(7);
     let unsupported = || not_mine(NotMine::Unsupported);
     for (call, expected) in [
