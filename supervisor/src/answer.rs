@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use finesse_channel::{Abandoned, Client, Pending};
-use finesse_notify::{Notification, write_bytes};
+use finesse_notify::{MemoryError, Notification, write_bytes};
 use finesse_wire::Reply;
 
 use crate::calls::Detail;
@@ -125,16 +125,22 @@ impl Answer {
             | Detail::NamedBuffer { buffer, .. } => buffer,
             _ => 0,
         };
-        // Look-ups may be repeated: where the result cannot be written, the kernel finds
-        // the same fault. A thread that was killed meanwhile leaves its id to another, but
-        // not between the two calls here: all other ids come first.
-        let is_written =
-            notification.is_valid() && write_bytes(notification.tid(), address, bytes).is_ok();
-        if is_written {
-            self.succeed(notification, value);
+        // A thread that was killed meanwhile leaves its id to another, but not between the
+        // two calls here: all other ids come first.
+        let written = if notification.is_valid() {
+            write_bytes(notification.tid(), address, bytes)
         } else {
-            notification.set_without_effect();
-            self.proceed(notification, Reason::Memory);
+            Err(MemoryError::Gone)
+        };
+        match written {
+            Ok(()) => self.succeed(notification, value),
+            // What was written may have been the path itself.
+            Err(MemoryError::Partly) => self.fail(notification, libc::EFAULT),
+            // Look-ups may be repeated, and the kernel finds the same fault.
+            Err(_) => {
+                notification.set_without_effect();
+                self.proceed(notification, Reason::Memory);
+            }
         }
     }
 

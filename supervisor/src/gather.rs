@@ -110,7 +110,7 @@ impl Arguments {
 fn unreadable(error: &MemoryError) -> Reason {
     match error {
         MemoryError::Gone => Reason::TargetGone,
-        MemoryError::Io(_) | MemoryError::TooLong => Reason::Memory,
+        MemoryError::Io(_) | MemoryError::Partly | MemoryError::TooLong => Reason::Memory,
     }
 }
 

@@ -25,6 +25,9 @@ pub enum MemoryError {
     /// It cannot be read or written there.
     #[error("the target's memory cannot be accessed: {0}")]
     Io(#[from] io::Error),
+    /// Only the first bytes could be written: the kernel would have stopped there too.
+    #[error("the target's memory ends before the bytes for it do")]
+    Partly,
     /// No NUL within [`MAX_STRING`] bytes.
     #[error("a string of the target is longer than {MAX_STRING} bytes")]
     TooLong,
@@ -94,7 +97,7 @@ pub fn read_bytes(
 /// checks before that the thread still waits.
 ///
 /// # Errors
-/// [`MemoryError`] when not all of them can be written; some may have been.
+/// [`MemoryError`]; with [`MemoryError::Partly`] some were written, with others none.
 pub fn write_bytes(tid: u32, address: u64, bytes: &[u8]) -> Result<(), MemoryError> {
     if bytes.is_empty() {
         return Ok(());
@@ -105,7 +108,7 @@ pub fn write_bytes(tid: u32, address: u64, bytes: &[u8]) -> Result<(), MemoryErr
     };
     let written = process_vm_writev(pid(tid)?, &[IoSlice::new(bytes)], &[remote])?;
     if written < bytes.len() {
-        return Err(io::Error::from(io::ErrorKind::WriteZero).into());
+        return Err(MemoryError::Partly);
     }
     Ok(())
 }
@@ -132,7 +135,7 @@ fn pid(tid: u32) -> io::Result<Pid> {
 mod tests {
     use super::*;
 
-    use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
+    use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, mprotect};
     use std::num::NonZero;
 
     fn me() -> u32 {
@@ -177,6 +180,25 @@ mod tests {
         let mut read = Vec::new();
         read_bytes(me(), both, 4, &mut read).unwrap();
         assert_eq!(read, b"text");
+    }
+
+    #[test]
+    fn a_write_that_stops_is_told_from_one_that_never_began() {
+        let len = NonZero::new(2 * PAGE).unwrap();
+        let both = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        #[allow(unsafe_code)]
+        // SAFETY: the kernel picks the place, and nothing else knows it.
+        let pages = unsafe { mmap_anonymous(None, len, both, MapFlags::MAP_PRIVATE) }.unwrap();
+        #[allow(unsafe_code)]
+        // SAFETY: the second of the two pages just mapped, which nothing refers to.
+        let closed = unsafe { mprotect(pages.byte_add(PAGE), PAGE, ProtFlags::PROT_NONE) };
+        closed.unwrap();
+        let end = (pages.addr().get() + PAGE) as u64;
+        let written = write_bytes(me(), end - 3, b"text");
+        assert!(matches!(written, Err(MemoryError::Partly)), "{written:?}");
+        let written = write_bytes(me(), end, b"text");
+        assert!(matches!(written, Err(MemoryError::Io(_))), "{written:?}");
+        write_bytes(me(), end - 4, b"text").unwrap();
     }
 
     #[test]
