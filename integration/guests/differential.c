@@ -204,6 +204,13 @@ int main(int count, char **arguments)
 	state = strtoull(arguments[2], NULL, 10);
 	crowd = count > 4 ? (enum crowd)choose(arguments[4], crowds, 3) : ALONE;
 	scene = count > 5 ? (enum scene)choose(arguments[5], scenes, 4) : AS_MOUNTED;
+	if (scene != AS_MOUNTED) {
+		if (!is_apart()) {
+			fprintf(stderr, "differential: mounts would change for others, too\n");
+			return 2;
+		}
+		leave_other_mounts();
+	}
 	make_pages();
 	if (start_all(strtoul(arguments[3], NULL, 10)) != 0) {
 		perror("differential");

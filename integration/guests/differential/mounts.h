@@ -7,6 +7,35 @@ static enum scene scene;
 enum { BELOW = 3 };
 static int mounted[BELOW] = {-1, -1, -1};
 
+/* Whether mounts made here are nobody else's. */
+static int is_apart(void)
+{
+	char own[64] = "", of_init[64] = "";
+	return readlink("/proc/self/ns/mnt", own, sizeof own - 1) > 0 && readlink("/proc/1/ns/mnt", of_init, sizeof of_init - 1) > 0 &&
+	       strcmp(own, of_init) != 0;
+}
+
+/* The namespace began as a copy: mounts of other programs would not end while it lasts. */
+static void leave_other_mounts(void)
+{
+	static char table[1 << 20], *at[4096];
+	int count = 0, fd = open("/proc/self/mounts", O_RDONLY | O_CLOEXEC);
+	size_t length = 0;
+	for (ssize_t got; fd >= 0 && (got = read(fd, table + length, sizeof table - 1 - length)) > 0;)
+		length += (size_t)got;
+	close(fd);
+	for (char *line = strtok(table, "\n"); line && count < 4096; line = strtok(NULL, "\n")) {
+		char *where = strchr(line, ' '), *kind = where ? strchr(where + 1, ' ') : NULL;
+		if (!kind || strncmp(kind, " fuse", 5) != 0 || strncmp(kind, " fusectl", 8) == 0)
+			continue;
+		*kind = 0;
+		at[count++] = where + 1;
+	}
+	while (count-- > 0)
+		if (strcmp(at[count], root) != 0)
+			umount2(at[count], MNT_DETACH);
+}
+
 /* Switches an option of the mount on or off, and leaves the others. */
 static void switch_option(unsigned long option, unsigned long shown)
 {

@@ -2,10 +2,11 @@
 //! trees.
 //!
 //! `FINESSE_DIFF_STEPS` (default 2000) and `FINESSE_DIFF_SEED` (default fixed) ask for more, or for others;
-//! `make soak-differential` for a million. `FINESSE_DIFF_KEEP=DIR` keeps the logs there.
+//! `make soak-differential` for a million. `FINESSE_DIFF_KEEP=DIR` keeps the logs and reports there.
 
 use std::env;
 use std::ffi::OsString;
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -120,7 +121,7 @@ fn compare_on(twins: &Twins, form: Form, steps: u64) {
         vec!["--report-json".into(), report.clone().into(), "--".into()];
     bypass.extend(arguments(twins.bypass.path()));
     let bypass = run(form, steps, twins.finesse_run(&bypass));
-    keep(form.name, &plain.out, &bypass.out);
+    keep(form.name, &plain.out, &bypass.out, &report);
     assert_done(&what, &plain);
     assert_same(&what, ("FUSE", &plain.out), ("bypass", &bypass.out));
     assert_done(&what, &bypass);
@@ -137,7 +138,7 @@ fn is_root() -> bool {
 
 /// What happens to the mount happens in a mount namespace that ends with the program.
 fn run(form: Form, steps: u64, command: Command) -> Done {
-    let limit = Duration::from_secs(60) + Duration::from_millis(10) * u32::try_from(steps).unwrap();
+    let limit = Duration::from_secs(60) + Duration::from_millis(50) * u32::try_from(steps).unwrap();
     if form.scene == "as-mounted" {
         let mut command = command;
         return timed::run(&mut command, limit);
@@ -172,13 +173,15 @@ fn assert_same_trees(what: &str, twins: &Twins, setting: Setting) {
     }
 }
 
-fn keep(name: &str, plain: &str, bypass: &str) {
+fn keep(name: &str, plain: &str, bypass: &str, report: &Path) {
     let Some(dir) = env::var_os("FINESSE_DIFF_KEEP") else {
         return;
     };
-    for (side, log) in [("plain", plain), ("bypass", bypass)] {
-        std::fs::write(Path::new(&dir).join(format!("{name}.{side}")), log).unwrap();
-    }
+    let file = |end: &str| Path::new(&dir).join(format!("{name}.{end}"));
+    fs::write(file("plain"), plain).unwrap();
+    fs::write(file("bypass"), bypass).unwrap();
+    // None where the program was killed.
+    let _ = fs::copy(report, file("json"));
 }
 
 #[test]
