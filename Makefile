@@ -17,10 +17,14 @@ BENCH ?=
 # Arguments of finesse-suites for `make suites`.
 SUITES ?=
 
-.PHONY: help setup build driver test lint check-loom demo bench suites clean
+# Seeds and steps a mount of `make soak-differential`; nine mounts make a million steps of these.
+SOAK_SEEDS ?= 1001 1002 1003 1004 1005
+SOAK_STEPS ?= 22500
+
+.PHONY: help setup build driver test lint check-loom demo bench suites soak-differential clean
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: ## Install what this machine lacks (with sudo when not root)
 	@scripts/setup.sh
@@ -64,6 +68,15 @@ suites: setup ## Compare suites of others on FUSE and bypass (SUITES='--quick' f
 	$(CARGO) build --release --locked -p finesse-supervisor -p finesse-mount -p finesse-mount-plain \
 	    -p finesse-integration --bins
 	$(RELEASE)/finesse-suites $(SUITES)
+
+# Ends at the first difference, which names its seed.
+soak-differential: setup ## Compare a million random calls on FUSE and bypass, as root for all of it
+	$(CARGO) build --locked --workspace
+	for seed in $(SOAK_SEEDS); do \
+	    FINESSE_DIFF_SEED=$$seed FINESSE_DIFF_STEPS=$(SOAK_STEPS) \
+	        $(CARGO) test --locked -p finesse-integration --test end_to_end differential:: -- --nocapture; \
+	    echo "seed $$seed: no difference, $(SOAK_STEPS) steps on each mount"; \
+	done
 
 clean: ## Remove what was built
 	$(CARGO) clean

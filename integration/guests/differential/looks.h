@@ -67,6 +67,14 @@ static void do_statx(void)
 		print_statx(&s, mask, flag);
 }
 
+/* Whether the file system has forgotten what a descriptor names, as pass-through does with what is removed: then
+ * what the kernel still knows of it, by which it judges access, hangs on who removed it. */
+static int is_forgotten(int fd)
+{
+	struct stat s;
+	return fstat(fd, &s) != 0 && errno == ESTALE;
+}
+
 static void do_access(void)
 {
 	static const int flags[] = {0, 0, AT_EACCESS, AT_SYMLINK_NOFOLLOW, AT_EACCESS | AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH,
@@ -75,7 +83,9 @@ static void do_access(void)
 	make_path_for(flag, path);
 	say_call("access", dir, path);
 	printf(" %d %x", mode, flag);
-	if (dir == AT_FDCWD && flag == 0 && one_in(2))
+	if (!*path && is_forgotten(dir))
+		printf(" forgotten");
+	else if (dir == AT_FDCWD && flag == 0 && one_in(2))
 		RESULT(syscall(SYS_access, pointer(path), mode));
 	else if (flag == 0 && one_in(2))
 		RESULT(syscall(SYS_faccessat, dir, pointer(path), mode));
