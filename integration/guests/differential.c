@@ -2,12 +2,12 @@
  * Some processes take turns in making calls that a seed determines, and print a line a call: who asked, what,
  * and what came of it. Two file systems that behave alike give the same text.
  *
- * Usage: differential DIRECTORY SEED STEPS [CROWD [SCENE]]
+ * Usage: differential DIRECTORY SEED STEPS [CROWD [SCENE OTHERS]]
  *
  * CROWD says who the processes are: "alone", as this one is; "owners", root and some that are not let in;
  * "everybody", users with groups and capabilities of all kinds. SCENE says what happens to the mount
  * meanwhile: nothing, "read-only" or "no-symlinks" come and go, or mounts "below" do; it needs a mount
- * namespace of its own.
+ * namespace of its own, other than OTHERS, which is what /proc/self/ns/mnt says elsewhere.
  *
  * DIRECTORY, an absolute path, has to lie 120 directories deep, whose names are none of those used here: a
  * path here holds at most 19 `..`, the kernel follows at most 40 symbolic links, and none made here holds more
@@ -196,7 +196,7 @@ int main(int count, char **arguments)
 	static const char *const crowds[] = {"everybody", "owners", "alone"};
 	static const char *const scenes[] = {"as-mounted", "read-only", "no-symlinks", "below"};
 	if (count < 4 || arguments[1][0] != '/' || chdir(arguments[1]) != 0) {
-		fprintf(stderr, "usage: differential DIRECTORY SEED STEPS [CROWD [SCENE]]\n");
+		fprintf(stderr, "usage: differential DIRECTORY SEED STEPS [CROWD [SCENE OTHERS]]\n");
 		return 2;
 	}
 	root = arguments[1];
@@ -205,7 +205,7 @@ int main(int count, char **arguments)
 	crowd = count > 4 ? (enum crowd)choose(arguments[4], crowds, 3) : ALONE;
 	scene = count > 5 ? (enum scene)choose(arguments[5], scenes, 4) : AS_MOUNTED;
 	if (scene != AS_MOUNTED) {
-		if (!is_apart()) {
+		if (count < 7 || !is_apart_from(arguments[6])) {
 			fprintf(stderr, "differential: mounts would change for others, too\n");
 			return 2;
 		}

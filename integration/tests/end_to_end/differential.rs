@@ -108,6 +108,7 @@ fn compare_on(twins: &Twins, form: Form, steps: u64) {
         arguments.extend([form.seed(), steps].map(|number| number.to_string().into()));
         let crowd = if is_root() { form.crowd } else { "alone" };
         arguments.extend([crowd, form.scene].map(OsString::from));
+        arguments.push(fs::read_link("/proc/self/ns/mnt").unwrap().into());
         arguments
     };
     let what = format!(
