@@ -229,7 +229,7 @@ impl Worker {
         let slot = connection
             .slot(self.request.len())
             .map_err(|_| Reason::Channel)?;
-        if lookup.mutates {
+        if !call.operation.is_lookup() {
             // From here on the call may have an effect.
             notification.set_forwarded(connection.trace(&self.shared.heirs, &slot));
         }
