@@ -1,7 +1,7 @@
 //! The same random calls of some processes through the plain mount and through the bypass: same results, same
 //! trees.
 //!
-//! `FINESSE_DIFF_STEPS` (default 2000) and `FINESSE_DIFF_SEED` (default fixed) ask for more, or for others;
+//! `FINESSE_DIFF_STEPS` (default 1500) and `FINESSE_DIFF_SEED` (default fixed) ask for more, or for others;
 //! `make soak-differential` for a million. `FINESSE_DIFF_KEEP=DIR` keeps the logs and reports there.
 
 use std::env;
@@ -19,13 +19,13 @@ use crate::timed::{self, Done};
 use crate::tree;
 use crate::twins::{Setting, Twins};
 
-const STEPS: u64 = 2000;
+const STEPS: u64 = 1500;
 const SEED: u64 = 20_240_229;
 /// How deep the mount lies, and what the directories above are called; the guest says why.
 const DEPTH: usize = 120;
 const ABOVE: &str = "z";
 /// From how many steps on every call has been bypassed.
-const MANY: u64 = 2000;
+const MANY: u64 = 1500;
 
 const CHECKED: &[&str] = &["--default-permissions", "--allow-other"];
 const CHECKED_READ_ONLY: &[&str] = &["--default-permissions", "--allow-other", "--read-only"];
