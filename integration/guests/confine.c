@@ -12,6 +12,7 @@
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/landlock.h>
+#include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
@@ -302,7 +303,7 @@ static void user_namespace(void)
 	in_child("in its child", AT_FDCWD, there);
 }
 
-static void restrict_all(void)
+static int ruleset(void)
 {
 	struct landlock_ruleset_attr attributes = {.handled_access_fs = (1 << 13) - 1};
 	int rules = (int)syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0);
@@ -312,7 +313,12 @@ static void restrict_all(void)
 	}
 	must(rules, "landlock_create_ruleset");
 	must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs");
-	must(syscall(SYS_landlock_restrict_self, rules, 0), "landlock_restrict_self");
+	return rules;
+}
+
+static void restrict_all(void)
+{
+	must(syscall(SYS_landlock_restrict_self, ruleset(), 0), "landlock_restrict_self");
 }
 
 static void *reach_in_thread(void *dir)
@@ -379,6 +385,117 @@ static void landlock_of_an_orphan_in_a_pid_namespace(void)
 		_exit(0);
 	}
 	must(waitpid(child, NULL, 0), "waitpid");
+}
+
+/* The restricted process makes a child of its parent's. */
+static void landlock_of_a_sibling(void)
+{
+	const char *there = place("there", 0755, 0, 0);
+	fflush(stdout);
+	pid_t parent = getpid(), child = fork();
+	if (child == 0) {
+		restrict_all();
+		if (syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0) == 0) {
+			if (getppid() == parent)
+				reach("in a sibling", AT_FDCWD, there);
+		}
+		_exit(0);
+	}
+	must(waitpid(child, NULL, 0), "waitpid");
+	must(wait(NULL), "the sibling");
+	reach("in the parent", AT_FDCWD, there);
+}
+
+/* A child of a restricted process that has the id of a free one. */
+static void landlock_of_a_reused_id(void)
+{
+	const char *there = place("there", 0755, 0, 0);
+	fflush(stdout);
+	pid_t free_one = fork();
+	if (free_one == 0) {
+		before();
+		_exit(0);
+	}
+	must(waitpid(free_one, NULL, 0), "waitpid");
+	pid_t child = fork();
+	if (child == 0) {
+		restrict_all();
+		struct clone_args arguments = {.exit_signal = SIGCHLD, .set_tid = (unsigned long)&free_one, .set_tid_size = 1};
+		pid_t again = (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
+		must(again, "clone3");
+		if (again == 0) {
+			in_child("below a reused id", AT_FDCWD, there);
+			_exit(0);
+		}
+		_exit(waitpid(again, NULL, 0) != again);
+	}
+	must(waitpid(child, NULL, 0), "waitpid");
+	reach("above", AT_FDCWD, there);
+}
+
+/* A call of the i386 ABI; addresses must be low, as those of static data are here. */
+static long i386(long number, long one, long two, long three)
+{
+	long result;
+	__asm__ volatile("int $0x80" : "=a"(result) : "a"(number), "b"(one), "c"(two), "d"(three) : "memory", "r8", "r9", "r10", "r11");
+	result = (int)result;
+	if (result < 0 && result > -4096) {
+		errno = (int)-result;
+		return -1;
+	}
+	return result;
+}
+
+enum { I386_GETPID = 20, I386_UMASK = 60, I386_CHROOT = 61, I386_UNLINK = 10, I386_SETRESUID32 = 208, I386_LANDLOCK_RESTRICT_SELF = 446 };
+
+static void have_i386(void)
+{
+	int status = 1;
+	pid_t child = fork();
+	if (child == 0)
+		_exit(i386(I386_GETPID, 0, 0, 0) != getpid());
+	waitpid(child, &status, 0);
+	if (status != 0) {
+		puts("no i386 calls");
+		exit(0);
+	}
+}
+
+static void landlock_by_i386(void)
+{
+	have_i386();
+	const char *there = place("there", 0755, 0, 0);
+	int rules = ruleset();
+	must(i386(I386_LANDLOCK_RESTRICT_SELF, rules, 0, 0), "landlock_restrict_self");
+	reach("by its name", AT_FDCWD, there);
+	in_child("in a child", AT_FDCWD, there);
+}
+
+static void users_by_i386(void)
+{
+	have_i386();
+	static const int user = USER;
+	const char *closed = place("closed", 0700, 0, 0), *open = place("open", 0777, 0, 0);
+	must(i386(I386_SETRESUID32, -1, user, -1), "setresuid32");
+	reach("effective user", AT_FDCWD, closed);
+	must(i386(I386_SETRESUID32, -1, 0, -1), "setresuid32");
+	i386(I386_UMASK, 0077, 0, 0);
+	reach("root again", AT_FDCWD, closed);
+	must(i386(I386_SETRESUID32, user, user, user), "setresuid32");
+	reach("user for good", AT_FDCWD, open);
+}
+
+static void chroot_by_i386(void)
+{
+	have_i386();
+	static char jail[1024], victim[1024];
+	const char *there = place("there", 0755, 0, 0);
+	snprintf(jail, sizeof jail, "%s", directory);
+	snprintf(victim, sizeof victim, "%s/%s", there, "victim");
+	must(i386(I386_UNLINK, (long)victim, 0, 0), "unlink");
+	must(i386(I386_CHROOT, (long)jail, 0, 0), "chroot");
+	reach("outside", AT_FDCWD, there);
+	reach("inside", AT_FDCWD, "/there");
 }
 
 static const char *open_place, *closed_place, *group_place, *sticky_place, *users_place;
@@ -589,6 +706,11 @@ static const struct {
 	{"landlock", landlock},
 	{"landlock-of-an-orphan", landlock_of_an_orphan},
 	{"landlock-in-a-pid-namespace", landlock_of_an_orphan_in_a_pid_namespace},
+	{"landlock-of-a-sibling", landlock_of_a_sibling},
+	{"landlock-of-a-reused-id", landlock_of_a_reused_id},
+	{"landlock-by-i386", landlock_by_i386},
+	{"users-by-i386", users_by_i386},
+	{"chroot-by-i386", chroot_by_i386},
 	{"users", users},
 	{"groups", groups},
 	{"capabilities", capabilities},

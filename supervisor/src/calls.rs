@@ -3,9 +3,10 @@
 //! Whatever is unusual (unknown flag bits, `AT_EMPTY_PATH`, null paths) decodes to
 //! nothing and goes to the kernel, which knows the errno.
 
+mod foreign;
 mod table;
 
-use finesse_notify::{Abi, Notification, Trap};
+use finesse_notify::{Abi, ForeignTrap, Notification, Trap};
 use finesse_wire::Operation;
 
 use crate::reason::Reason;
@@ -113,8 +114,13 @@ pub(crate) enum Event {
     Credentials,
     /// The process's umask changes to this.
     Umask(u16),
-    /// The process leaves this root or namespace, or restricts itself.
+    /// The process leaves this root or namespace.
     Confine,
+    /// The thread restricts itself, and the processes that it starts, by landlock(7), of which
+    /// nothing can be seen later.
+    Restrict,
+    /// The process adopts the orphans among its descendants.
+    Adopts,
 }
 
 /// What a trapped call is.
@@ -126,11 +132,17 @@ pub(crate) enum Trapped {
 
 /// Decodes a notification's registers.
 pub(crate) fn decode(notification: &Notification) -> Result<Trapped, Reason> {
-    if notification.abi() != Abi::X86_64 {
-        return Err(Reason::OtherAbi);
+    let (number, args) = (notification.number(), notification.args());
+    match notification.abi() {
+        Abi::X86_64 => {
+            let entry = table::find(number).ok_or(Reason::Arguments)?;
+            (entry.decode)(&args).ok_or(Reason::Arguments)
+        }
+        other => {
+            let event = foreign::decode(other, number, &args).ok_or(Reason::OtherAbi)?;
+            Ok(Trapped::Event(event))
+        }
     }
-    let entry = table::find(notification.number()).ok_or(Reason::Arguments)?;
-    (entry.decode)(&notification.args()).ok_or(Reason::Arguments)
 }
 
 /// Name of a system call that may trap.
@@ -146,4 +158,9 @@ pub(crate) fn traps(wanted: impl Fn(Operation) -> bool) -> Vec<Trap> {
         traps.extend(table::events().map(table::Entry::trap));
     }
     traps
+}
+
+/// The events in the other ABIs.
+pub(crate) fn foreign_traps() -> Vec<ForeignTrap> {
+    foreign::traps()
 }

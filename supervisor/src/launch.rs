@@ -80,7 +80,7 @@ fn start(
         !traps.is_empty(),
         "the policy leaves every operation to the kernel"
     );
-    let filter = Filter::build(&traps)?;
+    let filter = Filter::build(&traps, &calls::foreign_traps())?;
     let (ours, theirs) = socketpair(
         AddressFamily::Unix,
         SockType::SeqPacket,
@@ -94,6 +94,7 @@ fn start(
         report_json,
         report_done,
         program: std::process::id(),
+        adopts: nix::sys::prctl::get_child_subreaper().unwrap_or(true),
         socket: theirs,
     };
     let mut setup = Some(setup);

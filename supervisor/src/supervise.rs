@@ -40,6 +40,8 @@ pub(crate) struct Setup {
     pub(crate) report_done: Option<OwnedFd>,
     /// Process id of the program.
     pub(crate) program: u32,
+    /// Whether that process adopts the orphans among its descendants.
+    pub(crate) adopts: bool,
     /// To the launcher: the listener comes from there, readiness goes there.
     pub(crate) socket: OwnedFd,
 }
@@ -184,6 +186,9 @@ fn work(setup: Setup, heirs: Heirs, listener: &Arc<Listener>, program: &OwnedFd)
         setup.print_report || setup.report_json.is_some(),
     ));
     let targets = Targets::new(Arc::new(setup.policy))?;
+    if setup.adopts {
+        targets.note_foster(setup.program);
+    }
     let shared = Shared::new(
         Arc::clone(listener),
         targets,

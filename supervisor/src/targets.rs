@@ -8,6 +8,7 @@
 //! | credentials | thread | set*id, setgroups, capset, exec by that thread; exec elsewhere in the process |
 //! | umask | process | replaced by umask(2), asked anew for each call once one of several threads set it; exec |
 //! | standing (namespaces, root) | process | chroot, pivot_root, unshare, setns, landlock confine for good; exec |
+//! | whose children may be others' | process | death |
 //! | program, and so policy | process | exec |
 //!
 //! Processes that share root and umask (`CLONE_FS` without `CLONE_THREAD`), and threads
@@ -16,6 +17,7 @@
 //! A thread id that was reused cannot be mistaken: each thread is held by a pidfd, and
 //! what is remembered counts only while that pidfd says that it lives.
 
+mod fosters;
 mod process;
 mod sharing;
 mod thread;
@@ -31,6 +33,7 @@ pub(crate) use thread::{Identity, Start, Thread};
 
 use crate::calls::Event;
 use crate::reason::Reason;
+use fosters::Fosters;
 use process::Home;
 use sharing::share_fs;
 use thread::Identities;
@@ -64,7 +67,7 @@ pub(crate) struct Targets {
     known: Mutex<Known>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Known {
     threads: HashMap<u32, Arc<Thread>>,
     processes: HashMap<u32, Arc<Process>>,
@@ -80,6 +83,8 @@ struct Known {
     sweep_at: usize,
     /// A process has confined itself in a way that its children inherit invisibly.
     confinement: bool,
+    /// Who is no witness of where a child comes from.
+    fosters: Fosters,
 }
 
 impl Targets {
@@ -89,10 +94,21 @@ impl Targets {
             home: Home::of_this_process()?,
             identities: Identities::default(),
             known: Mutex::new(Known {
+                threads: HashMap::new(),
+                processes: HashMap::new(),
+                uncertain: HashSet::new(),
+                in_exec: HashSet::new(),
+                changers: HashSet::new(),
                 sweep_at: SWEEP_AT,
-                ..Known::default()
+                confinement: false,
+                fosters: Fosters::new(),
             }),
         })
+    }
+
+    /// Some children of this process may be others'.
+    pub(crate) fn note_foster(&self, tgid: u32) {
+        self.known.lock().fosters.note(Some(tgid));
     }
 
     /// The thread `tid`, which waits in a notification. The caller checks afterwards that
@@ -143,25 +159,15 @@ impl Targets {
     }
 
     fn process(&self, tgid: u32, status: &procfs::process::Status) -> Result<Arc<Process>, Reason> {
-        let (parent, confinement, in_exec) = {
+        let in_exec = {
             let known = self.known.lock();
             let process = known.processes.get(&tgid);
             if let Some(process) = process.filter(|p| p.lives() && p.runs_its_program()) {
                 return Ok(Arc::clone(process));
             }
-            let parent = u32::try_from(status.ppid)
-                .ok()
-                .and_then(|ppid| known.processes.get(&ppid))
-                .cloned();
-            (parent, known.confinement, known.in_exec.contains(&tgid))
+            known.in_exec.contains(&tgid)
         };
-        // Landlock and the like leave no trace in /proc: once somebody used them, only
-        // children of processes known to be free count as free.
-        let inherited = match parent {
-            Some(parent) => parent.standing(),
-            None if confinement => Standing::Confined,
-            None => Standing::Free,
-        };
+        let inherited = self.inherited(tgid, status);
         let process = Arc::new(
             Process::meet(tgid, status, &self.home, inherited, &self.policy, in_exec)
                 .ok_or(Reason::TargetGone)?,
@@ -177,6 +183,32 @@ impl Targets {
             process.confine();
         }
         Ok(process)
+    }
+
+    /// The standing that a process has from its parent. Landlock leaves no trace in /proc:
+    /// once somebody used it, only children of processes known to be free count as free.
+    fn inherited(&self, tgid: u32, status: &procfs::process::Status) -> Standing {
+        let parent = {
+            let known = self.known.lock();
+            let parent = parent_in(status).and_then(|ppid| known.processes.get(&ppid));
+            match parent {
+                Some(parent) if known.confinement => Arc::clone(parent),
+                Some(parent) => return parent.standing(),
+                None if known.confinement => return Standing::Confined,
+                None => return Standing::Free,
+            }
+        };
+        // Its id may have been another's when `status` was read. It was its own in between
+        // these two looks, if it still lives.
+        let is_parent = thread::status(tgid).as_ref().and_then(parent_in) == Some(parent.tgid());
+        let is_parent = is_parent && parent.lives();
+        // Whatever made it a foster parent came before it was found to be the parent.
+        let is_certain = !self.known.lock().fosters.contains(parent.tgid());
+        if is_parent && is_certain {
+            parent.standing()
+        } else {
+            Standing::Confined
+        }
     }
 
     /// A trapped call is about to change what is remembered.
@@ -199,7 +231,32 @@ impl Targets {
                     self.leave_sharers(thread.process());
                 }
             }
+            Event::Restrict => self.restrict(tid),
+            Event::Adopts => {
+                let process = thread::process_of(tid);
+                self.known.lock().fosters.note(process);
+            }
             Event::Exec => self.forget_program(tid),
+        }
+    }
+
+    /// A thread restricts itself by landlock. From now on it can make processes that are its
+    /// parent's children and are restricted.
+    fn restrict(&self, tid: u32) {
+        let thread = self.living(tid);
+        let parent = thread::status(tid).as_ref().and_then(parent_in);
+        {
+            let mut known = self.known.lock();
+            known.confinement = true;
+            known.fosters.note(parent);
+        }
+        match thread {
+            Ok(thread) => {
+                thread.process().confine();
+                self.leave_sharers(thread.process());
+            }
+            // Nothing could be remembered of it.
+            Err(_) => self.known.lock().fosters.note(None),
         }
     }
 
@@ -249,6 +306,10 @@ impl Targets {
             known.uncertain.insert(tgid);
         }
     }
+}
+
+fn parent_in(status: &procfs::process::Status) -> Option<u32> {
+    u32::try_from(status.ppid).ok()
 }
 
 impl Known {

@@ -5,7 +5,9 @@ use std::io::{self, Read, Seek};
 
 use libc::sock_filter;
 use libseccomp::error::SeccompError;
-use libseccomp::{ScmpAction, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext};
+use libseccomp::{
+    ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall,
+};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use thiserror::Error;
 
@@ -15,6 +17,15 @@ pub struct Trap {
     /// Its number (asm/unistd_64.h).
     pub number: i32,
     /// Trap only then; the kernel tests it before anything leaves the program.
+    pub when: Option<When>,
+}
+
+/// One system call to trap when it is made through the i386 or the x32 ABI.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ForeignTrap {
+    /// Its name there; an ABI that has no such call is left out.
+    pub name: &'static str,
+    /// Trap only then.
     pub when: Option<When>,
 }
 
@@ -46,8 +57,7 @@ impl From<nix::Error> for FilterError {
     }
 }
 
-/// A filter that lets everything pass but the trapped calls. Calls of other ABIs (i386,
-/// x32) pass.
+/// A filter that lets everything pass but the trapped calls.
 #[derive(Clone)]
 pub struct Filter {
     pub(crate) program: Vec<sock_filter>,
@@ -60,28 +70,18 @@ impl std::fmt::Debug for Filter {
 }
 
 impl Filter {
-    /// Builds the program.
+    /// Builds the program. Any x86-64 program may make calls of the other two ABIs as well,
+    /// where the kernel has them.
     ///
     /// # Errors
     /// [`FilterError`] when libseccomp refuses a rule.
-    pub fn build(traps: &[Trap]) -> Result<Filter, FilterError> {
-        let mut context = ScmpFilterContext::new(ScmpAction::Allow)?;
-        context.set_act_badarch(ScmpAction::Allow)?;
-        // A binary tree over the call numbers: few instructions for every call.
-        context.set_ctl_optimize(2)?;
+    pub fn build(traps: &[Trap], foreign: &[ForeignTrap]) -> Result<Filter, FilterError> {
+        let mut context = context()?;
         for trap in traps {
-            match trap.when {
-                None => context.add_rule(ScmpAction::Notify, trap.number)?,
-                Some(when) => context.add_rule_conditional(
-                    ScmpAction::Notify,
-                    trap.number,
-                    &[ScmpArgCompare::new(
-                        when.argument,
-                        ScmpCompareOp::MaskedEqual(when.mask),
-                        when.value,
-                    )],
-                )?,
-            };
+            add(&mut context, trap.number.into(), trap.when)?;
+        }
+        for arch in [ScmpArch::X86, ScmpArch::X32] {
+            context.merge(foreign_context(arch, foreign)?)?;
         }
         let mut file = File::from(memfd_create(c"finesse-filter", MFdFlags::MFD_CLOEXEC)?);
         context.export_bpf(&file)?;
@@ -91,6 +91,51 @@ impl Filter {
         let program = bytes.as_chunks::<8>().0.iter().map(instruction).collect();
         Ok(Filter { program })
     }
+}
+
+fn context() -> Result<ScmpFilterContext, SeccompError> {
+    let mut context = ScmpFilterContext::new(ScmpAction::Allow)?;
+    context.set_act_badarch(ScmpAction::Allow)?;
+    // A binary tree over the call numbers: few instructions for every call.
+    context.set_ctl_optimize(2)?;
+    Ok(context)
+}
+
+/// The rules of one other ABI: only merging keeps them apart from those of x86-64.
+fn foreign_context(
+    arch: ScmpArch,
+    traps: &[ForeignTrap],
+) -> Result<ScmpFilterContext, SeccompError> {
+    let mut context = context()?;
+    context.add_arch(arch)?;
+    context.remove_arch(ScmpArch::Native)?;
+    for trap in traps {
+        if ScmpSyscall::from_name_by_arch(trap.name, arch).is_ok_and(is_real) {
+            add(&mut context, ScmpSyscall::from_name(trap.name)?, trap.when)?;
+        }
+    }
+    Ok(context)
+}
+
+/// libseccomp has negative numbers for calls that an ABI lacks.
+fn is_real(call: ScmpSyscall) -> bool {
+    call.as_raw_syscall() >= 0
+}
+
+fn add(
+    context: &mut ScmpFilterContext,
+    call: ScmpSyscall,
+    when: Option<When>,
+) -> Result<(), SeccompError> {
+    let tests: Vec<_> = when
+        .iter()
+        .map(|when| {
+            let equal = ScmpCompareOp::MaskedEqual(when.mask);
+            ScmpArgCompare::new(when.argument, equal, when.value)
+        })
+        .collect();
+    context.add_rule_conditional(ScmpAction::Notify, call, &tests)?;
+    Ok(())
 }
 
 /// One `struct sock_filter` (linux/filter.h) from its bytes.

@@ -9,6 +9,8 @@ use crate::ledger::{ENTRIES, Ledger};
 
 /// `AUDIT_ARCH_X86_64` (linux/audit.h).
 const ARCH_X86_64: u32 = 0xC000_003E;
+/// `AUDIT_ARCH_I386`.
+const ARCH_I386: u32 = 0x4000_0003;
 /// `__X32_SYSCALL_BIT` (asm/unistd.h): an x32 call under the same architecture number.
 const X32_BIT: i32 = 0x4000_0000;
 
@@ -26,7 +28,11 @@ pub struct Listener {
 pub enum Abi {
     /// x86-64.
     X86_64,
-    /// Any other: its numbers mean other calls.
+    /// x86-64 with 32-bit pointers, which most kernels do not have.
+    X32,
+    /// 32-bit programs, and `int 0x80` in others.
+    I386,
+    /// None that this system has.
     Other,
 }
 
@@ -200,16 +206,20 @@ impl Notification {
 
     /// The call's ABI.
     pub fn abi(&self) -> Abi {
-        if self.notif.data.arch == ARCH_X86_64 && self.notif.data.nr & X32_BIT == 0 {
-            Abi::X86_64
-        } else {
-            Abi::Other
+        match self.notif.data.arch {
+            ARCH_X86_64 if self.notif.data.nr & X32_BIT == 0 => Abi::X86_64,
+            ARCH_X86_64 => Abi::X32,
+            ARCH_I386 => Abi::I386,
+            _ => Abi::Other,
         }
     }
 
-    /// The call's number, in its ABI.
+    /// The call's number in its ABI, that of x32 without the bit that marks it.
     pub fn number(&self) -> i32 {
-        self.notif.data.nr
+        match self.abi() {
+            Abi::X32 => self.notif.data.nr & !X32_BIT,
+            _ => self.notif.data.nr,
+        }
     }
 
     /// The six argument registers.

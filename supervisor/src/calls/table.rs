@@ -4,7 +4,7 @@
 //! `SYSCALL_DEFINE`s in fs/namei.c, fs/open.c, fs/stat.c, fs/utimes.c, fs/xattr.c and
 //! fs/statfs.c.
 
-use finesse_notify::Trap;
+use finesse_notify::{Trap, When};
 use finesse_wire::{MAX_XATTR_VALUE, Operation};
 
 use super::{Detail, Event, PathArg, PathCall, TimesLayout, Trapped};
@@ -16,8 +16,9 @@ type Args = [u64; 6];
 pub(super) struct Entry {
     number: i64,
     pub(super) name: &'static str,
-    /// `None` for an event.
+    /// Empty for an event.
     operation: &'static [Operation],
+    when: Option<When>,
     pub(super) decode: fn(&Args) -> Option<Trapped>,
 }
 
@@ -25,7 +26,7 @@ impl Entry {
     pub(super) fn trap(&self) -> Trap {
         Trap {
             number: low_signed(self.number.cast_unsigned()),
-            when: None,
+            when: self.when,
         }
     }
 }
@@ -98,6 +99,7 @@ static TABLE: &[Entry] = &[
     path(libc::SYS_mknod, "mknod", &[O::Mknod], |a| call(O::Mknod, at(CWD, a[0]), false, node(a[1], a[2]))),
     path(libc::SYS_statfs, "statfs", &[O::Statfs], |a| call(O::Statfs, at(CWD, a[0]), true, Detail::Stat { buffer: a[1] })),
     event(libc::SYS_pivot_root, "pivot_root", |_| happened(Event::Confine)),
+    prctl(libc::PR_SET_CHILD_SUBREAPER, |_| happened(Event::Adopts)),
     event(libc::SYS_chroot, "chroot", |_| happened(Event::Confine)),
     path(libc::SYS_setxattr, "setxattr", &[O::Setxattr], |a| setxattr(a, true)),
     path(libc::SYS_lsetxattr, "lsetxattr", &[O::Setxattr], |a| setxattr(a, false)),
@@ -127,7 +129,7 @@ static TABLE: &[Entry] = &[
     event(libc::SYS_execveat, "execveat", |_| happened(Event::Exec)),
     path(libc::SYS_statx, "statx", &[O::Stat], statx),
     path(libc::SYS_faccessat2, "faccessat2", &[O::Access], |a| access(fd_at(a), a[2], a[3])),
-    event(libc::SYS_landlock_restrict_self, "landlock_restrict_self", |_| happened(Event::Confine)),
+    event(libc::SYS_landlock_restrict_self, "landlock_restrict_self", |_| happened(Event::Restrict)),
     path(libc::SYS_fchmodat2, "fchmodat2", &[O::Chmod], |a| call(O::Chmod, fd_at(a), follows(a[3], EMPTY_PATH)?, Detail::Mode(mode(a[2])))),
 ];
 
@@ -143,6 +145,7 @@ const fn path(
         number,
         name,
         operation,
+        when: None,
         decode,
     }
 }
@@ -152,7 +155,25 @@ const fn event(number: i64, name: &'static str, decode: Decode) -> Entry {
         number,
         name,
         operation: &[],
+        when: None,
         decode,
+    }
+}
+
+/// prctl(2) is many calls; its first argument, an `int`, says which.
+const fn prctl(option: i32, decode: Decode) -> Entry {
+    Entry {
+        when: Some(option_is(option)),
+        ..event(libc::SYS_prctl, "prctl", decode)
+    }
+}
+
+/// A test for the first argument of prctl(2).
+pub(super) const fn option_is(option: i32) -> When {
+    When {
+        argument: 0,
+        mask: 0xFFFF_FFFF,
+        value: option.cast_unsigned() as u64,
     }
 }
 

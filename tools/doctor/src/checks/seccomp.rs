@@ -210,8 +210,8 @@ fn install() -> Result<OwnedFd, InstallError> {
         number: i32::try_from(libc::SYS_getppid).unwrap_or(i32::MAX),
         when: None,
     };
-    let filter =
-        Filter::build(&[getppid]).map_err(|error| InstallError::Other(io::Error::other(error)))?;
+    let filter = Filter::build(&[getppid], &[])
+        .map_err(|error| InstallError::Other(io::Error::other(error)))?;
     if !privileges::has(privileges::CAP_SYS_ADMIN) {
         nix::sys::prctl::set_no_new_privs().map_err(|errno| InstallError::Other(errno.into()))?;
     }
