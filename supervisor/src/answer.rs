@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use finesse_channel::{Abandoned, Client, Pending};
 use finesse_notify::{MemoryError, Notification, write_bytes};
-use finesse_wire::Reply;
+use finesse_wire::{MAX_XATTR_VALUE, Operation, Reply};
 
 use crate::calls::Detail;
 use crate::reason::Reason;
@@ -19,6 +19,7 @@ use crate::trace;
 pub(crate) struct Answer {
     pub(crate) started: Instant,
     pub(crate) report: Arc<Report>,
+    pub(crate) operation: Operation,
     /// Where results go.
     pub(crate) detail: Detail,
     pub(crate) facts: MountFacts,
@@ -49,20 +50,40 @@ impl Answer {
             return self.give_up(client, notification, pending);
         }
         let is_read = client.read(&pending, buffer).is_ok();
-        match is_read.then(|| Reply::decode(buffer)) {
-            Some(Ok(reply)) => {
+        let reply = is_read.then(|| Reply::decode(buffer).ok()).flatten();
+        match reply.filter(|reply| self.is_answered_by(reply)) {
+            Some(reply) => {
                 self.reply(notification, reply);
                 // Not before it is answered: were this process killed in between, the guardian
                 // would read the reply.
                 client.release(pending);
             }
-            _ => {
+            None => {
                 // Whatever it was, it may have been executed.
                 tracing::warn!(
                     "a file system's process sent no sound reply; its calls go to the kernel"
                 );
                 client.close();
                 self.fail(notification, libc::EIO);
+            }
+        }
+    }
+
+    /// Whether a reply has the form that the call's operation has. Another one would be written
+    /// into a buffer that is too small for it, or be taken for a length.
+    fn is_answered_by(&self, reply: &Reply<'_>) -> bool {
+        use Operation::{Getxattr, Listxattr, Readlink};
+        let operation = self.operation;
+        match *reply {
+            Reply::NotMine(_) | Reply::Errno(_) => true,
+            Reply::Done => !operation.is_lookup() || operation == Operation::Access,
+            Reply::Stat(_) => operation == Operation::Stat,
+            Reply::Statfs(_) => operation == Operation::Statfs,
+            Reply::Bytes(_) => matches!(operation, Readlink | Getxattr | Listxattr),
+            Reply::Size(size) => {
+                matches!(operation, Getxattr | Listxattr)
+                    && self.detail.room() == 0
+                    && size as usize <= MAX_XATTR_VALUE
             }
         }
     }
@@ -108,11 +129,7 @@ impl Answer {
     /// readlink(2) cuts what does not fit; attributes that do not fit are `ERANGE`, which
     /// the runtime has said already.
     fn write_value(self, notification: Notification, bytes: &[u8]) {
-        let room = match self.detail {
-            Detail::Buffer { size, .. } | Detail::NamedBuffer { size, .. } => size,
-            _ => 0,
-        };
-        let bytes = &bytes[..bytes.len().min(room)];
+        let bytes = &bytes[..bytes.len().min(self.detail.room())];
         let len = i64::try_from(bytes.len()).unwrap_or(0);
         self.write(notification, bytes, len);
     }
@@ -162,5 +179,59 @@ impl Answer {
     fn record(&self, notification: &Notification, outcome: Outcome) {
         self.report
             .record(notification.number(), outcome, self.started);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use finesse_wire::{NotMine, Stat, Statfs};
+
+    fn answer(operation: Operation, detail: Detail) -> Answer {
+        Answer {
+            started: Instant::now(),
+            report: Arc::new(Report::new(false)),
+            operation,
+            detail,
+            facts: MountFacts::default(),
+        }
+    }
+
+    fn buffer(size: usize) -> Detail {
+        Detail::Buffer { buffer: 8, size }
+    }
+
+    #[test]
+    fn each_operation_has_one_form_of_result() {
+        let results = [
+            Reply::Done,
+            Reply::Stat(Stat::default()),
+            Reply::Statfs(Statfs::default()),
+            Reply::Bytes(b"bytes"),
+            Reply::Size(5),
+        ];
+        for operation in Operation::all() {
+            let detail = match operation {
+                Operation::Stat | Operation::Statfs => Detail::Stat { buffer: 8 },
+                Operation::Readlink | Operation::Getxattr | Operation::Listxattr => buffer(9),
+                _ => Detail::None,
+            };
+            let answer = answer(operation, detail);
+            let sound = results.iter().filter(|r| answer.is_answered_by(r));
+            assert_eq!(sound.count(), 1, "{operation}");
+            assert!(answer.is_answered_by(&Reply::Errno(1)));
+            assert!(answer.is_answered_by(&Reply::NotMine(NotMine::Unsupported)));
+        }
+    }
+
+    #[test]
+    fn sizes_are_for_who_asked_for_one() {
+        for operation in [Operation::Getxattr, Operation::Listxattr] {
+            let is_sound =
+                |room, size| answer(operation, buffer(room)).is_answered_by(&Reply::Size(size));
+            assert!(is_sound(0, 0) && is_sound(0, 65536));
+            assert!(!is_sound(0, 65537) && !is_sound(0, u32::MAX) && !is_sound(1, 1));
+        }
     }
 }

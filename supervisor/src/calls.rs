@@ -94,6 +94,16 @@ pub(crate) enum Detail {
     },
 }
 
+impl Detail {
+    /// Bytes that the target has room for; 0 asks how many there are.
+    pub(crate) fn room(self) -> usize {
+        match self {
+            Detail::Buffer { size, .. } | Detail::NamedBuffer { size, .. } => size,
+            _ => 0,
+        }
+    }
+}
+
 /// How the two times lie in memory.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum TimesLayout {

@@ -276,6 +276,7 @@ impl Worker {
         Answer {
             started,
             report: Arc::clone(&self.shared.report),
+            operation: call.operation,
             detail: call.detail,
             facts: MountFacts {
                 device: at.mount.device,

@@ -1,6 +1,6 @@
 //! How an operation ends when it is not done.
 
-use finesse_wire::NotMine;
+use finesse_wire::{MAX_ERRNO, NotMine};
 use fuser::Errno;
 use thiserror::Error;
 
@@ -18,13 +18,10 @@ pub(crate) enum Stop {
 /// What came of a step.
 pub(crate) type Outcome<T> = Result<T, Stop>;
 
-/// Largest errno that a FUSE reply may hold (`fuse_dev_do_write`, fs/fuse/dev.c).
-const LARGEST: i32 = 511;
-
 impl From<Errno> for Stop {
     fn from(errno: Errno) -> Self {
         match errno.code() {
-            code @ 1..=LARGEST => Stop::Errno(code),
+            code @ 1..=MAX_ERRNO => Stop::Errno(code),
             _ => Stop::Errno(libc::EIO),
         }
     }

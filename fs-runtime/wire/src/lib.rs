@@ -18,7 +18,7 @@ pub use bytes::DecodeError;
 pub use credentials::{Credentials, MAX_GROUPS};
 pub use door::{DOOR_NAME, Door, DoorError, TOKEN_LEN, Token};
 pub use operation::{Operation, UnknownOperation};
-pub use reply::{NotMine, Reply, Stat, Statfs, Timestamp};
+pub use reply::{MAX_ERRNO, NotMine, Reply, Stat, Statfs, Timestamp};
 pub use request::{Call, CallerId, MAX_PATH, MAX_XATTR_VALUE, NodeId, Place, Request, SetTime};
 pub use session::{FromRuntime, FromSupervisor, Refusal};
 

@@ -107,12 +107,16 @@ impl NotMine {
     }
 }
 
+/// Largest errno: `fuse_dev_do_write` (fs/fuse/dev.c) takes no other from a file system. Those
+/// from 512 on would make the kernel restart the call, those from 4096 on read as a result.
+pub const MAX_ERRNO: i32 = 511;
+
 /// What came of a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Reply<'a> {
     /// It was done; the system call returns 0.
     Done,
-    /// The system call fails with this errno, 1 to 4095.
+    /// The system call fails with this errno, 1 to [`MAX_ERRNO`].
     Errno(i32),
     /// It was not done and is the kernel's to do.
     NotMine(NotMine),
@@ -181,8 +185,7 @@ impl<'a> Reply<'a> {
 
 fn decode_errno(from: &mut Reader<'_>) -> Result<i32, DecodeError> {
     match from.u32("errno")? {
-        // MAX_ERRNO in include/linux/err.h: a larger one would read as a result.
-        errno @ 1..=4095 => Ok(errno.cast_signed()),
+        errno if (1..=MAX_ERRNO.unsigned_abs()).contains(&errno) => Ok(errno.cast_signed()),
         other => Err(DecodeError::Unknown {
             field: "errno",
             value: other.into(),

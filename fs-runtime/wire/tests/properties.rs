@@ -1,9 +1,9 @@
 //! What holds for all messages, and for all bytes that pose as one.
 
 use finesse_wire::{
-    Call, CallerId, Credentials, Door, FromRuntime, FromSupervisor, MAX_GROUPS, MAX_PATH,
-    MAX_REPLY, MAX_REQUEST, MAX_XATTR_VALUE, NodeId, NotMine, Operation, Place, Refusal, Reply,
-    Request, SetTime, Stat, Statfs, TOKEN_LEN, Timestamp, Token,
+    Call, CallerId, Credentials, Door, FromRuntime, FromSupervisor, MAX_ERRNO, MAX_GROUPS,
+    MAX_PATH, MAX_REPLY, MAX_REQUEST, MAX_XATTR_VALUE, NodeId, NotMine, Operation, Place, Refusal,
+    Reply, Request, SetTime, Stat, Statfs, TOKEN_LEN, Timestamp, Token,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -201,7 +201,7 @@ fn reply() -> impl Strategy<Value = Reply<'static>> {
     let bytes = vec(any::<u8>(), 0..40).prop_map(|b| Reply::Bytes(b.leak()));
     prop_oneof![
         Just(Reply::Done),
-        (1..=4095).prop_map(Reply::Errno),
+        (1..=MAX_ERRNO).prop_map(Reply::Errno),
         not_mine().prop_map(Reply::NotMine),
         stat().prop_map(Reply::Stat),
         statfs().prop_map(Reply::Statfs),
@@ -439,4 +439,17 @@ fn one_byte_too_many_is_refused() {
     };
     assert!(FromSupervisor::decode(&register(MAX_GROUPS).encode()).is_ok());
     assert!(FromSupervisor::decode(&register(MAX_GROUPS + 1).encode()).is_err());
+}
+
+#[test]
+fn errnos_that_mean_more_to_the_kernel_are_refused() {
+    let mut bytes = Vec::new();
+    for errno in [0, 512, 516, 4095, 4096, i32::MAX] {
+        Reply::Errno(errno).encode(&mut bytes);
+        assert!(Reply::decode(&bytes).is_err(), "{errno}");
+    }
+    for errno in [1, MAX_ERRNO] {
+        Reply::Errno(errno).encode(&mut bytes);
+        assert_eq!(Reply::decode(&bytes), Ok(Reply::Errno(errno)));
+    }
 }
