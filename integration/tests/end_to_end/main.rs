@@ -6,10 +6,13 @@
 mod concurrency;
 mod confinement;
 mod differential;
+mod doors;
 mod environment;
 mod guest;
 mod guests;
+mod hostile;
 mod lines;
+mod peer;
 mod processes;
 mod real_programs;
 mod report;
