@@ -3,12 +3,17 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use finesse_channel::{Client, Pending};
 use finesse_notify::Notification;
 
 use crate::answer::Answer;
 use crate::worker::AbortOnPanic;
+
+/// How often to look at what is awaited though nobody has said that it is done: a file system's
+/// process that spoils its slots wakes nobody.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// A forwarded call whose reply has not come.
 #[derive(Debug)]
@@ -60,7 +65,7 @@ fn wait_for_all(client: &Client, incoming: &flume::Receiver<SlowCall>) {
             }
         }
         if !waiting.is_empty() {
-            client.wait_completions(seen, None);
+            client.wait_completions(seen, Some(LOOK_AGAIN));
         }
     }
 }
