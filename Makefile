@@ -21,7 +21,10 @@ SUITES ?=
 SOAK_SEEDS ?= 1001 1002 1003 1004 1005
 SOAK_STEPS ?= 22500
 
-.PHONY: help setup build driver test lint check-loom demo bench suites soak-differential clean
+# How long the tests of hostile peers write in `make asan`, in seconds.
+HOSTILE ?= 10
+
+.PHONY: help setup build driver test lint check-loom asan demo bench suites soak-differential clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -56,6 +59,14 @@ check-loom: setup ## Check the slots' hand-shake under all thread interleavings
 	    --target-dir $(TARGET)/loom loom 2>&1 | tee $(TARGET)/loom/log
 	@grep -Eq '^test result: ok\. [1-9]' $(TARGET)/loom/log \
 	    || { echo 'check-loom: no loom test ran' >&2; exit 1; }
+
+# The channel and the decoders: all that touches what a peer writes.
+asan: setup ## Run the tests of hostile peers under AddressSanitizer (HOSTILE=60 for longer)
+	@if ! ls $$(rustc --print target-libdir)/librustc*_rt.asan.a > /dev/null 2>&1; then \
+	    echo 'asan: skipped: this toolchain has no AddressSanitizer'; exit 0; fi; \
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address FINESSE_HOSTILE_SECONDS=$(HOSTILE) \
+	    $(CARGO) test --locked --target x86_64-unknown-linux-gnu --target-dir $(TARGET)/asan \
+	    -p finesse-channel -p finesse-wire --tests
 
 demo: build ## Show the bypass at work, in a directory that is removed afterwards
 	@scripts/demo.sh $(RELEASE)

@@ -70,6 +70,7 @@ const ALLOWED: &[i64] = &[
     libc::SYS_inotify_add_watch,
     // Runtimes.
     libc::SYS_connect,
+    libc::SYS_shutdown,
     libc::SYS_sendto,
     libc::SYS_sendmsg,
     libc::SYS_recvfrom,

@@ -13,8 +13,8 @@ use finesse_wire::{
     CallerId, DecodeError, Door, FromRuntime, FromSupervisor, PROTOCOL_VERSION, Refusal,
 };
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, getsockopt, send, setsockopt,
-    socket, sockopt,
+    AddressFamily, MsgFlags, Shutdown, SockFlag, SockType, UnixAddr, connect, getsockopt, send,
+    setsockopt, shutdown, socket, sockopt,
 };
 use parking_lot::Mutex;
 use thiserror::Error;
@@ -37,6 +37,8 @@ const SLOT_WAIT: Duration = Duration::from_millis(20);
 pub(crate) struct Connection {
     client: Arc<Client>,
     socket: Mutex<OwnedFd>,
+    /// The same, for who must not wait for an answer on it.
+    line: OwnedFd,
     registered: Mutex<HashSet<u32>>,
     slow: SlowCalls,
     /// Memory and socket, until they are entrusted.
@@ -116,6 +118,7 @@ impl Connection {
             estate: Mutex::new(Some((memory, socket.try_clone()?))),
             number: OnceLock::new(),
             registered: Mutex::default(),
+            line: socket.try_clone()?,
             socket: Mutex::new(socket),
         });
         connection.watch_for_the_end()?;
@@ -124,6 +127,13 @@ impl Connection {
 
     pub(crate) fn is_open(&self) -> bool {
         !self.client.is_closed()
+    }
+
+    /// Ends the session after the channel was closed, on both sides: the runtime gives up what
+    /// it has for it, and the thread that waits for the runtime's end does.
+    pub(crate) fn hang_up(&self) {
+        // Fails when the runtime is gone already.
+        let _ = shutdown(self.line.as_raw_fd(), Shutdown::Both);
     }
 
     pub(crate) fn client(&self) -> &Client {

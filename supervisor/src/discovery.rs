@@ -36,6 +36,18 @@ enum State {
     Closed,
 }
 
+impl State {
+    /// A channel that was closed, because of a fault or of the runtime's end, opens no more.
+    fn close_after_its_end(&mut self) {
+        if let State::Open(connection) = self
+            && !connection.is_open()
+        {
+            connection.hang_up();
+            *self = State::Closed;
+        }
+    }
+}
+
 /// Why a mount cannot be used through the bypass.
 #[derive(Debug, Error)]
 pub enum NotServed {
@@ -81,11 +93,9 @@ impl Door {
     /// Whether nothing is to be expected of it: it is served by nobody, or by a process that
     /// has ended. Another file system may have its device number by now.
     pub(crate) fn is_over(&self) -> bool {
-        match &*self.state.lock() {
-            State::Open(connection) => !connection.is_open(),
-            State::Closed => true,
-            State::Unasked | State::Asking => false,
-        }
+        let mut state = self.state.lock();
+        state.close_after_its_end();
+        matches!(*state, State::Closed)
     }
 
     /// The connection to the runtime behind the mount `id` at `mountpoint`.
@@ -100,10 +110,11 @@ impl Door {
             self.ask(id, mountpoint.to_owned());
             self.answered.wait_for(&mut state, FIRST_WAIT);
         }
+        state.close_after_its_end();
         match &*state {
-            State::Open(connection) if connection.is_open() => Ok(Arc::clone(connection)),
+            State::Open(connection) => Ok(Arc::clone(connection)),
             State::Asking | State::Unasked => Err(Reason::Discovering),
-            State::Open(_) | State::Closed => Err(Reason::NotServed),
+            State::Closed => Err(Reason::NotServed),
         }
     }
 

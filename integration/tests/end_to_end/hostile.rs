@@ -253,7 +253,7 @@ fn a_runtime_that_writes_at_random() {
     let end = Instant::now() + duration();
     let mut runs = 0;
     while Instant::now() < end {
-        wary(&twins, &program, &["20"]);
+        wary(&twins, &program, &["5"]);
         runs += 1;
     }
     drop(fake);
@@ -353,10 +353,10 @@ fn calls() -> Vec<Call<'static>> {
 }
 
 /// Posts requests, most of them spoilt, until told to stop.
-fn post(client: &Client, random: &mut Random, stop: &AtomicBool) -> u64 {
+fn post(client: &Client, random: &mut Random, is_over: impl Fn() -> bool) -> u64 {
     let calls = calls();
     let (mut bytes, mut reply, mut posted) = (Vec::new(), Vec::new(), 0);
-    while !stop.load(Ordering::Relaxed) {
+    while !is_over() {
         let request = Request {
             caller: CallerId(1),
             pid: 1,
@@ -406,15 +406,8 @@ fn attack(mount: &Path, seed: u64, stop: &AtomicBool) -> (u64, u64) {
     thread::scope(|scope| {
         let writer = scope.spawn(|| scribble(&file, seed << 20 | 1, &over));
         let end = Instant::now() + Duration::from_millis(200);
-        let mut random = Random(seed << 24 | 1);
-        let mut posted = 0;
-        while Instant::now() < end && !stop.load(Ordering::Relaxed) {
-            let some = post(&client, &mut random, stop);
-            posted += some;
-            if some == 0 {
-                break;
-            }
-        }
+        let is_over = || Instant::now() > end || stop.load(Ordering::Relaxed);
+        let posted = post(&client, &mut Random(seed << 24 | 1), is_over);
         over.store(true, Ordering::Relaxed);
         client.close();
         (posted, writer.join().unwrap())
