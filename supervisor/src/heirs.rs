@@ -7,11 +7,12 @@
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair,
 };
-use rustix::event::PollFlags;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::passed;
 use crate::poll::poll_now;
@@ -119,6 +120,12 @@ impl Heirs {
 }
 
 impl Inbox {
+    /// Waits `pause` at most; returns at once when there is news, or none can come any more.
+    pub(crate) fn wait(&self, pause: Duration) {
+        let timeout = Timespec::try_from(pause).ok();
+        let _ = poll(&mut [PollFd::new(&self.0, PollFlags::IN)], timeout.as_ref());
+    }
+
     /// Waits for news; `None` when none can come any more.
     pub(crate) fn next(&self) -> Option<News> {
         loop {

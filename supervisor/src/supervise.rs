@@ -128,6 +128,8 @@ fn guard(
 }
 
 fn stand(guard: Guard) {
+    // The program waits for the workers to start, and there may be few CPUs.
+    guard.inbox.wait(BUSY_START);
     confine();
     guard.stand();
 }
@@ -241,6 +243,9 @@ fn raise_descriptor_limit() {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
 }
+
+/// How long a guardian leaves the CPUs to the start of the workers and the program.
+const BUSY_START: Duration = Duration::from_millis(100);
 
 /// How long the launcher waits for the workers.
 pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(10);
