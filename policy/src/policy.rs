@@ -96,6 +96,13 @@ impl Policy {
         *self.defaults.get(operation) != Decision::Kernel
     }
 
+    /// Whether some call is answered with an errno.
+    pub fn refuses(&self) -> bool {
+        let refuses = |decision: &Decision| matches!(decision, Decision::Refuse(_));
+        self.rules.iter().any(|rule| refuses(&rule.decision))
+            || Operation::all().any(|operation| refuses(self.defaults.get(operation)))
+    }
+
     /// Whether some rule has a path pattern, so that the full text of paths is needed.
     pub fn needs_paths(&self) -> bool {
         self.rules.iter().any(|rule| rule.path.is_some())
@@ -207,7 +214,8 @@ action = "bypass"
     #[test]
     fn paths_are_needed_only_by_operations_with_path_rules() {
         let policy = policy(PLACES);
-        assert!(policy.needs_paths());
+        assert!(policy.needs_paths() && policy.refuses());
+        assert!(!Policy::bypass_all().refuses());
         let narrowed = policy.for_program(Path::new("/bin/rm"));
         assert!(narrowed.needs_path(Operation::Unlink));
         assert!(!narrowed.needs_path(Operation::Mkdir));

@@ -23,6 +23,8 @@ pub(crate) struct Answer {
     /// Where results go.
     pub(crate) detail: Detail,
     pub(crate) facts: MountFacts,
+    /// The program posted the request itself.
+    pub(crate) is_taken_over: bool,
 }
 
 /// What the kernel adds to a file system's answer.
@@ -52,6 +54,11 @@ impl Answer {
         let is_read = client.read(&pending, buffer).is_ok();
         let reply = is_read.then(|| Reply::decode(buffer).ok()).flatten();
         match reply.filter(|reply| self.is_answered_by(reply)) {
+            // Whose slot it is uses it again as soon as it is answered.
+            Some(reply) if self.is_taken_over => {
+                client.release(pending);
+                self.reply(notification, reply);
+            }
             Some(reply) => {
                 self.reply(notification, reply);
                 // Not before it is answered: were this process killed in between, the guardian
@@ -195,6 +202,7 @@ mod tests {
             operation,
             detail,
             facts: MountFacts::default(),
+            is_taken_over: false,
         }
     }
 

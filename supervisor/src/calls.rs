@@ -131,6 +131,10 @@ pub(crate) enum Event {
     Restrict,
     /// The process adopts the orphans among its descendants.
     Adopts,
+    /// The process filters its own calls, those of our code in it included.
+    Filter,
+    /// The process ends.
+    Exit,
 }
 
 /// What a trapped call is.
@@ -173,4 +177,9 @@ pub(crate) fn traps(wanted: impl Fn(Operation) -> bool) -> Vec<Trap> {
 /// The events in the other ABIs.
 pub(crate) fn foreign_traps() -> Vec<ForeignTrap> {
     foreign::traps()
+}
+
+/// What to trap besides, when programs post requests themselves.
+pub(crate) fn fast_traps() -> Vec<Trap> {
+    table::fast_events().map(table::Entry::trap).collect()
 }

@@ -45,6 +45,7 @@ const ALLOWED: &[i64] = &[
     // Descriptors and what they stand for.
     libc::SYS_read,
     libc::SYS_pread64,
+    libc::SYS_pwrite64,
     libc::SYS_readv,
     libc::SYS_write,
     libc::SYS_writev,
@@ -120,6 +121,7 @@ fn program() -> Result<BpfProgram, seccompiler::BackendError> {
     let changing = bits(libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC);
     allow_when(libc::SYS_open, 1, changing, 0)?;
     allow_when(libc::SYS_openat, 2, changing, 0)?;
+    allow_when(libc::SYS_openat, 2, changing, bits(libc::O_RDWR))?;
     allow_when(libc::SYS_socket, 0, LOW, bits(libc::AF_UNIX))?;
     // Threads of this process only.
     let thread = bits(libc::CLONE_THREAD | libc::CLONE_VM);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use finesse_channel::{Client, OpenError, PostError, Slot};
 use finesse_wire::{
-    CallerId, DecodeError, Door, FromRuntime, FromSupervisor, PROTOCOL_VERSION, Refusal,
+    CallerId, DecodeError, Door, FromRuntime, FromSupervisor, NodeId, PROTOCOL_VERSION, Refusal,
 };
 use nix::sys::socket::{
     AddressFamily, MsgFlags, Shutdown, SockFlag, SockType, UnixAddr, connect, getsockopt, send,
@@ -36,6 +36,8 @@ const SLOT_WAIT: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(crate) struct Connection {
     client: Arc<Client>,
+    /// The channel's, for a target that is to post itself.
+    memory: OwnedFd,
     socket: Mutex<OwnedFd>,
     /// The same, for who must not wait for an answer on it.
     line: OwnedFd,
@@ -84,13 +86,19 @@ impl From<nix::Error> for ConnectError {
 }
 
 impl Connection {
-    /// Connects through a door that the mount of file system `device` has shown.
-    pub(crate) fn open(door: &Door, device: &str) -> Result<Arc<Connection>, ConnectError> {
+    /// Connects through a door that the mount of file system `device` has shown, until
+    /// `until` is readable.
+    pub(crate) fn open(
+        door: &Door,
+        device: &str,
+        features: u64,
+        until: Option<OwnedFd>,
+    ) -> Result<Arc<Connection>, ConnectError> {
         let socket = dial(&door.socket)?;
         check_peer(&socket)?;
         let hello = FromSupervisor::Hello {
             version: PROTOCOL_VERSION,
-            features: 0,
+            features,
             token: door.token,
         };
         say(&socket, &hello)?;
@@ -99,8 +107,11 @@ impl Connection {
             FromRuntime::Welcome {
                 version: PROTOCOL_VERSION,
                 device: theirs,
-                ..
+                features: used,
             } => {
+                if used != features {
+                    return Err(ConnectError::OutOfTurn);
+                }
                 let theirs = format!("{}:{}", theirs.0, theirs.1);
                 if theirs != device {
                     return Err(ConnectError::OtherFileSystem(theirs));
@@ -108,20 +119,23 @@ impl Connection {
             }
             FromRuntime::Welcome { version, .. } => return Err(ConnectError::Version(version)),
             FromRuntime::Refused(refusal) => return Err(ConnectError::Refused(refusal)),
-            FromRuntime::Registered { .. } => return Err(ConnectError::OutOfTurn),
+            FromRuntime::Registered { .. } | FromRuntime::Granted { .. } => {
+                return Err(ConnectError::OutOfTurn);
+            }
         }
         let memory = memory.ok_or(ConnectError::OutOfTurn)?;
         let client = Arc::new(Client::open(&memory)?);
         let connection = Arc::new(Connection {
             slow: SlowCalls::start(Arc::clone(&client))?,
             client,
-            estate: Mutex::new(Some((memory, socket.try_clone()?))),
+            estate: Mutex::new(Some((memory.try_clone()?, socket.try_clone()?))),
             number: OnceLock::new(),
+            memory,
             registered: Mutex::default(),
             line: socket.try_clone()?,
             socket: Mutex::new(socket),
         });
-        connection.watch_for_the_end()?;
+        connection.watch_for_the_end(until)?;
         Ok(connection)
     }
 
@@ -186,6 +200,52 @@ impl Connection {
         trace::pack(number, slot.label())
     }
 
+    /// The channel's memory.
+    pub(crate) fn memory(&self) -> &OwnedFd {
+        &self.memory
+    }
+
+    /// Registers the one caller of a target that posts itself.
+    pub(crate) fn bind(&self, identity: &Identity) -> bool {
+        let message = FromSupervisor::Register {
+            caller: CallerId(0),
+            credentials: identity.credentials.clone(),
+        };
+        matches!(self.ask(&message), Ok((FromRuntime::Registered { .. }, _)))
+    }
+
+    /// Takes that caller back; it is gone once this returns.
+    pub(crate) fn unbind(&self) {
+        let forget = FromSupervisor::Forget {
+            caller: CallerId(0),
+        };
+        let forgotten = say(&self.socket.lock(), &forget).is_ok();
+        // The answer to a later message tells that the earlier one was heard.
+        if !forgotten || !self.grant(NodeId(0)) {
+            self.end();
+        }
+    }
+
+    /// Ends the session.
+    pub(crate) fn end(&self) {
+        let _ = rustix::net::shutdown(&*self.socket.lock(), rustix::net::Shutdown::Both);
+    }
+
+    /// Lets a target that posts itself start from a directory.
+    pub(crate) fn grant(&self, base: NodeId) -> bool {
+        let answer = self.ask(&FromSupervisor::Grant { base });
+        matches!(answer, Ok((FromRuntime::Granted { base: granted }, _)) if granted == base)
+    }
+
+    fn ask(
+        &self,
+        message: &FromSupervisor,
+    ) -> Result<(FromRuntime, Option<OwnedFd>), ConnectError> {
+        let socket = self.socket.lock();
+        say(&socket, message)?;
+        hear(&socket)
+    }
+
     /// Leaves a call to the thread that waits for slow ones.
     pub(crate) fn hand_over(&self, call: SlowCall) {
         self.slow.hand_over(call, &self.client);
@@ -193,17 +253,23 @@ impl Connection {
 
     /// Closes the channel when the runtime's end of the socket closes: its process has
     /// ended, whatever ended it.
-    fn watch_for_the_end(self: &Arc<Self>) -> io::Result<()> {
+    fn watch_for_the_end(self: &Arc<Self>, until: Option<OwnedFd>) -> io::Result<()> {
         use rustix::event::{PollFd, PollFlags, poll};
+        use rustix::net::{Shutdown, shutdown};
         let watched = self.socket.lock().as_fd().try_clone_to_owned()?;
         let client = Arc::clone(&self.client);
         std::thread::Builder::new()
             .name("session".into())
             .spawn(move || {
-                let mut fds = [PollFd::new(&watched, PollFlags::RDHUP)];
+                let mut fds = vec![PollFd::new(&watched, PollFlags::RDHUP)];
+                fds.extend(until.iter().map(|fd| PollFd::new(fd, PollFlags::IN)));
                 while !client.is_closed() && matches!(poll(&mut fds, None), Err(_) | Ok(0)) {}
                 client.close();
-                tracing::warn!("a file system's process has ended; its calls go to the kernel");
+                if until.is_some() {
+                    let _ = shutdown(&watched, Shutdown::Both);
+                } else {
+                    tracing::warn!("a file system's process has ended; its calls go to the kernel");
+                }
             })?;
         Ok(())
     }

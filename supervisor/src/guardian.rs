@@ -18,6 +18,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::fast;
 use crate::heirs::{Channel, Heirs, Inbox, News};
 use crate::orphans::Orphans;
 use crate::poll::poll_now;
@@ -36,6 +37,8 @@ pub(crate) struct Guard {
     pub(crate) heirs: Heirs,
     /// /dev/null, open for writing.
     pub(crate) null: File,
+    /// Where the agent lies in programs that post requests themselves.
+    pub(crate) fast: Option<u64>,
 }
 
 impl Guard {
@@ -57,7 +60,7 @@ impl Guard {
         );
         self.let_go_of_errors();
         let orphans = Orphans::take_over(&self.listener, channels);
-        continue_all(&self.listener, orphans, &self.heirs);
+        continue_all(&self.listener, orphans, &self.heirs, self.fast);
     }
 
     /// Collects what is entrusted, until all who could entrust something have ended.
@@ -92,8 +95,14 @@ fn has_ended(listener: &Listener) -> bool {
 }
 
 /// Answers orphans as their fates are known, and lets the kernel execute every other call,
-/// until the last filtered thread is gone.
-pub(crate) fn continue_all(listener: &Arc<Listener>, mut orphans: Orphans, heirs: &Heirs) {
+/// until the last filtered thread is gone. `fast` is where the agent lies: what it could not
+/// await may have been executed.
+pub(crate) fn continue_all(
+    listener: &Arc<Listener>,
+    mut orphans: Orphans,
+    heirs: &Heirs,
+    fast: Option<u64>,
+) {
     let mut is_settled = false;
     loop {
         orphans.look(listener);
@@ -112,7 +121,11 @@ pub(crate) fn continue_all(listener: &Arc<Listener>, mut orphans: Orphans, heirs
         let events = fds[0].revents();
         if events.contains(PollFlags::IN) {
             if let Ok(notification) = listener.receive() {
-                notification.proceed();
+                if fast.is_some_and(|base| fast::is_agents(base, &notification)) {
+                    notification.fail(libc::EIO);
+                } else {
+                    notification.proceed();
+                }
             }
         } else if events.intersects(PollFlags::HUP | PollFlags::ERR) {
             return;

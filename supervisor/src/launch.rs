@@ -24,7 +24,7 @@ use crate::heirs::Heirs;
 use crate::options::Options;
 use crate::orphans::Orphans;
 use crate::supervise::{READY, START_TIMEOUT, Setup, supervise};
-use crate::{attend, calls, early, fork, guardian};
+use crate::{attend, calls, early, fast, fork, guardian};
 
 /// Exit codes of `finesse-run` itself, as env(1) and nohup(1) have them.
 pub(crate) mod exit {
@@ -75,12 +75,20 @@ fn start(
         return Err(InstallError::Unsupported.into());
     }
     let wanted = policy.operations_maybe_not_kernel();
-    let traps = calls::traps(|operation| wanted.contains(operation));
+    let mut traps = calls::traps(|operation| wanted.contains(operation));
     anyhow::ensure!(
         !traps.is_empty(),
         "the policy leaves every operation to the kernel"
     );
-    let filter = Filter::build(&traps, &calls::foreign_traps())?;
+    let fast = options.fast.then(|| fast::choose_base(&policy));
+    let fast = fast.transpose()?.flatten();
+    if fast.is_some() {
+        traps.extend(calls::fast_traps());
+    }
+    let mut filter = Filter::build(&traps, &calls::foreign_traps())?;
+    if let Some(base) = fast {
+        filter = filter.with_resident(fast::area(base));
+    }
     let (ours, theirs) = socketpair(
         AddressFamily::Unix,
         SockType::SeqPacket,
@@ -90,6 +98,7 @@ fn start(
     let setup = Setup {
         policy,
         no_bypass: options.no_bypass,
+        fast,
         print_report: options.report,
         report_json,
         report_done,
@@ -145,7 +154,7 @@ fn leave_to_the_kernel(listener: OwnedFd) -> io::Result<()> {
     let listener = Arc::new(Listener::new(listener, Arc::new(Ledger::new()?)));
     fork::orphan(|| {
         let _ = nix::unistd::setsid();
-        guardian::continue_all(&listener, Orphans::default(), &Heirs::default());
+        guardian::continue_all(&listener, Orphans::default(), &Heirs::default(), None);
         0
     })
 }

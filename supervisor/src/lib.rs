@@ -10,6 +10,7 @@ mod connection;
 mod discovery;
 #[allow(unsafe_code)]
 mod early;
+mod fast;
 #[allow(unsafe_code)]
 mod fork;
 mod gather;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use parking_lot::{Mutex, RwLock};
 
 pub(crate) use resolve::{Located, Lookup, full_path};
-pub(crate) use snapshot::Snapshot;
+pub(crate) use snapshot::{Mount, Snapshot};
 
 /// The mount table of the supervisor's namespace.
 #[derive(Debug, Default)]

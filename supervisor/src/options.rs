@@ -38,6 +38,10 @@ pub struct Options {
     #[arg(long)]
     pub no_bypass: bool,
 
+    /// Let the program post its requests itself, without a trap.
+    #[arg(long)]
+    pub fast: bool,
+
     /// Say more about what happens (twice: much more).
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,

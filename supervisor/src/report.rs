@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use hdrhistogram::Histogram;
@@ -28,6 +29,8 @@ pub(crate) enum Outcome {
 #[derive(Debug)]
 pub(crate) struct Report {
     calls: Option<Mutex<HashMap<i32, Line>>>,
+    /// Calls that programs have posted themselves, of those that have ended.
+    untrapped: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -43,6 +46,7 @@ struct Line {
 /// The report as data.
 #[derive(Debug, Serialize)]
 struct Json {
+    untrapped: u64,
     calls: Vec<JsonLine>,
 }
 
@@ -62,7 +66,13 @@ impl Report {
     pub(crate) fn new(wanted: bool) -> Self {
         Report {
             calls: wanted.then(Mutex::default),
+            untrapped: AtomicU64::new(0),
         }
+    }
+
+    /// A program that posted so many calls itself ends.
+    pub(crate) fn add_untrapped(&self, calls: u64) {
+        self.untrapped.fetch_add(calls, Ordering::Relaxed);
     }
 
     /// Notes what became of the system call `number`, received at `started`.
@@ -91,6 +101,7 @@ impl Report {
     /// As `--report-json` writes it.
     pub(crate) fn to_json(&self) -> String {
         let json = Json {
+            untrapped: self.untrapped.load(Ordering::Relaxed),
             calls: self.lines(),
         };
         serde_json::to_string_pretty(&json).unwrap_or_else(|e| format!("{{\"error\":\"{e}\"}}"))
@@ -123,6 +134,10 @@ impl Report {
                 time(line.p99_us),
                 reasons.join(", ")
             );
+        }
+        let untrapped = self.untrapped.load(Ordering::Relaxed);
+        if untrapped > 0 {
+            let _ = writeln!(table, "served without a trap: {untrapped}");
         }
         table
     }

@@ -13,6 +13,7 @@ use nix::sys::socket::{MsgFlags, send};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use crate::fast::FastPath;
 use crate::guardian::Guard;
 use crate::heirs::{self, Heirs};
 use crate::report::Report;
@@ -32,6 +33,8 @@ pub(crate) const READY: u8 = b'+';
 pub(crate) struct Setup {
     pub(crate) policy: Policy,
     pub(crate) no_bypass: bool,
+    /// Where the agent is to lie in targets.
+    pub(crate) fast: Option<u64>,
     /// `--report`: print a table when the program ends.
     pub(crate) print_report: bool,
     /// `--report-json`: write there when the program ends.
@@ -77,7 +80,7 @@ fn prepare(setup: Setup) -> io::Result<()> {
 
 /// The keeper's process: below it the guardian, and below that the workers.
 fn keep(setup: Setup, listener: Arc<Listener>, program: &OwnedFd) -> io::Result<()> {
-    let null = dev_null()?;
+    let (null, fast) = (dev_null()?, setup.fast);
     // Whoever ends all processes of one name leaves the program somebody.
     nix::sys::prctl::set_name(KEEPER)?;
     let (inbox, to_keeper) = heirs::way()?;
@@ -94,6 +97,7 @@ fn keep(setup: Setup, listener: Arc<Listener>, program: &OwnedFd) -> io::Result<
         inbox: inbox.ok_or(io::ErrorKind::NotFound)?,
         heirs: Heirs::default(),
         null,
+        fast,
     });
     Ok(())
 }
@@ -107,7 +111,7 @@ fn guard(
 ) -> io::Result<()> {
     nix::unistd::setsid()?;
     nix::sys::prctl::set_name(GUARDIAN)?;
-    let null = dev_null()?;
+    let (null, fast) = (dev_null()?, setup.fast);
     let (inbox, to_guardian) = heirs::way()?;
     let mut inbox = Some(inbox);
     let heirs = Heirs::new(vec![to_guardian, to_keeper.try_clone()?]);
@@ -123,6 +127,7 @@ fn guard(
         inbox: inbox.ok_or(io::ErrorKind::NotFound)?,
         heirs: Heirs::new(vec![to_keeper]),
         null,
+        fast,
     });
     Ok(())
 }
@@ -182,6 +187,7 @@ fn receive_listener(socket: &OwnedFd) -> io::Result<Option<OwnedFd>> {
 /// The workers' process.
 fn work(setup: Setup, heirs: Heirs, listener: &Arc<Listener>, program: &OwnedFd) -> io::Result<()> {
     raise_descriptor_limit();
+    let fast = setup.fast.map(FastPath::new).transpose()?;
     let null = dev_null()?;
     confine();
     let report = Arc::new(Report::new(
@@ -197,6 +203,7 @@ fn work(setup: Setup, heirs: Heirs, listener: &Arc<Listener>, program: &OwnedFd)
         Arc::clone(&report),
         heirs,
         setup.no_bypass,
+        fast,
     );
     shared.start()?;
     send(setup.socket.as_raw_fd(), &[READY], MsgFlags::MSG_NOSIGNAL)?;

@@ -29,6 +29,7 @@ use finesse_policy::Policy;
 use parking_lot::Mutex;
 
 pub(crate) use process::{Process, Standing};
+pub(crate) use sharing::share_memory;
 pub(crate) use thread::{Identity, Start, Thread};
 
 use crate::calls::Event;
@@ -237,6 +238,7 @@ impl Targets {
                 self.known.lock().fosters.note(process);
             }
             Event::Exec => self.forget_program(tid),
+            Event::Filter | Event::Exit => {}
         }
     }
 

@@ -13,8 +13,9 @@ use finesse_wire::Request;
 use rustix::event::PollFlags;
 
 use crate::answer::{Answer, BRIEF, MountFacts};
-use crate::calls::{self, PathCall, Trapped};
+use crate::calls::{self, Event, PathCall, Trapped};
 use crate::connection::Connection;
+use crate::fast::{self, FastPath, Seen, Served};
 use crate::gather::Arguments;
 use crate::heirs::Heirs;
 use crate::mounts::{Located, Lookup, MountWatch, Mounts, News, Snapshot, full_path};
@@ -24,6 +25,7 @@ use crate::report::{Outcome, Report};
 use crate::request;
 use crate::slow::SlowCall;
 use crate::targets::{Identity, Met, Standing, Targets, Thread};
+use crate::trace;
 use crate::turns::Turns;
 
 /// Workers to begin with: one answers, one receives.
@@ -43,6 +45,7 @@ pub(crate) struct Shared {
     pub(crate) heirs: Heirs,
     /// `--no-bypass`: everything continues.
     pub(crate) no_bypass: bool,
+    fast: Option<FastPath>,
     turns: Arc<Turns>,
     workers: AtomicUsize,
 }
@@ -73,6 +76,7 @@ impl Shared {
         report: Arc<Report>,
         heirs: Heirs,
         no_bypass: bool,
+        fast: Option<FastPath>,
     ) -> Arc<Self> {
         Arc::new(Shared {
             listener,
@@ -81,6 +85,7 @@ impl Shared {
             report,
             heirs,
             no_bypass,
+            fast,
             turns: Arc::new(Turns::new()),
             workers: AtomicUsize::new(0),
         })
@@ -93,7 +98,40 @@ impl Shared {
         std::thread::Builder::new()
             .name("watchdog".into())
             .spawn(move || shared.turns.watch(|| shared.replace_worker()))?;
+        let shared = Arc::clone(self);
+        if self.fast.is_some() {
+            std::thread::Builder::new()
+                .name("mounts".into())
+                .spawn(move || shared.fast.as_ref().map(|fast| shared.watch_mounts(fast)))?;
+        }
         Ok(())
+    }
+
+    /// Targets that post themselves are told of changes of mounts at once. What is mounted
+    /// by then is only looked up when the next call traps.
+    fn watch_mounts(&self, fast: &FastPath) -> std::io::Result<()> {
+        use rustix::event::{PollFd, Timespec, poll};
+        /// How soon to look whether that has happened.
+        const PAUSE: Timespec = Timespec {
+            tv_sec: 0,
+            tv_nsec: 10_000_000,
+        };
+        let watch = MountWatch::new()?;
+        let mut told = None;
+        loop {
+            let mounts = self.mounts.current();
+            let is_told = told.as_ref().is_some_and(|old| Arc::ptr_eq(old, &mounts));
+            let path_watch = mounts.path_watch().filter(|_| !is_told);
+            let mut fds = vec![PollFd::new(&watch, PollFlags::PRI)];
+            fds.extend(path_watch.iter().map(|fd| PollFd::new(fd, PollFlags::IN)));
+            match poll(&mut fds, is_told.then_some(&PAUSE)) {
+                Ok(0) | Err(rustix::io::Errno::INTR) => continue,
+                Ok(_) => fast.mounts_changed(),
+                Err(error) => return Err(error.into()),
+            }
+            drop(fds);
+            told = Some(mounts);
+        }
     }
 
     /// All workers are held up: another one receives.
@@ -182,6 +220,11 @@ impl Worker {
 
     fn serve(&mut self, mut notification: Notification) {
         let started = Instant::now();
+        if let Some(fast) = &self.shared.fast
+            && fast::is_agents(fast.base(), &notification)
+        {
+            return self.serve_agent(notification, started);
+        }
         match self.forward(&mut notification, started) {
             Ok(forwarded) => self.finish(notification, forwarded),
             Err(stop) => self.stop(notification, &stop, started),
@@ -211,6 +254,14 @@ impl Worker {
             .door
             .connection(at.mount.id, &at.mount.mountpoint)?;
         let caller = connection.caller(identity)?;
+        if let Some(fast) = &self.shared.fast {
+            fast.consider(Seen {
+                notification,
+                thread: &thread,
+                mount: &at.mount,
+                base: at.place.base,
+            });
+        }
         let place = to.as_ref().map(|to| to.place);
         let request = Request {
             caller,
@@ -241,11 +292,57 @@ impl Worker {
         })
     }
 
+    fn tell_fast_path(&self, tid: u32, event: Event) {
+        let Some(fast) = &self.shared.fast else {
+            return;
+        };
+        let met = self.shared.targets.thread(tid).ok();
+        let thread = met.as_ref().map(|met| met.thread.as_ref());
+        if let Some(calls) = fast.observe(tid, thread, event) {
+            self.shared.report.add_untrapped(calls);
+        }
+    }
+
+    /// A call from the code that we put into a target.
+    fn serve_agent(&mut self, mut notification: Notification, started: Instant) {
+        let Some(fast) = &self.shared.fast else {
+            return;
+        };
+        let Ok(Met { thread, .. }) = self.shared.targets.thread(notification.tid()) else {
+            return notification.succeed(0);
+        };
+        match fast.serve(&notification, &thread) {
+            Served::Done => notification.succeed(0),
+            Served::TakenOver(connection, slot) => {
+                notification.set_forwarded(trace::UNKNOWN);
+                let Some(pending) = connection.client().adopt(slot) else {
+                    return notification.fail(libc::EIO);
+                };
+                let Ok(Trapped::Path(call)) = calls::decode(&notification) else {
+                    return notification.fail(libc::EIO);
+                };
+                let answer = Answer {
+                    is_taken_over: true,
+                    ..self.answer(&call, MountFacts::default(), started)
+                };
+                self.finish(
+                    notification,
+                    Forwarded {
+                        connection,
+                        pending,
+                        answer,
+                    },
+                );
+            }
+        }
+    }
+
     fn decode(&self, notification: &Notification) -> Result<PathCall, Reason> {
         match calls::decode(notification)? {
             Trapped::Path(_) if self.shared.no_bypass => Err(Reason::NoBypass),
             Trapped::Path(call) => Ok(call),
             Trapped::Event(event) => {
+                self.tell_fast_path(notification.tid(), event);
                 self.shared.targets.observe(notification.tid(), event);
                 Err(Reason::Event)
             }
@@ -273,16 +370,22 @@ impl Worker {
     }
 
     fn prepare_answer(&self, call: &PathCall, at: &Located<'_>, started: Instant) -> Answer {
+        let facts = MountFacts {
+            device: at.mount.device,
+            mount_id: at.mount.id,
+            statfs_flags: at.mount.statfs_flags,
+        };
+        self.answer(call, facts, started)
+    }
+
+    fn answer(&self, call: &PathCall, facts: MountFacts, started: Instant) -> Answer {
         Answer {
             started,
             report: Arc::clone(&self.shared.report),
             operation: call.operation,
             detail: call.detail,
-            facts: MountFacts {
-                device: at.mount.device,
-                mount_id: at.mount.id,
-                statfs_flags: at.mount.statfs_flags,
-            },
+            facts,
+            is_taken_over: false,
         }
     }
 

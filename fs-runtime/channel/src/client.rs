@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::completions::Completions;
 use crate::doorbell::{Doorbell, Fate, GaveUp, Generation, Progress};
 use crate::end::End;
+use crate::geometry::Geometry;
 use crate::mapping::{Mapping, OpenError};
 use crate::spin::{self, Watched};
 
@@ -129,6 +130,11 @@ impl Client {
         })
     }
 
+    /// Number and size of the slots.
+    pub fn geometry(&self) -> Geometry {
+        self.mapping.geometry()
+    }
+
     /// Posts a request; waits up to `patience` for a free slot.
     ///
     /// # Errors
@@ -178,6 +184,16 @@ impl Client {
             Fate::Replied if !self.mapping.read_reply(slot, buf) => Fate::Unknown,
             fate => fate,
         }
+    }
+
+    /// A request that somebody else posted in `slot`, of whom this end takes it over; none
+    /// when there is no such slot.
+    pub fn adopt(&self, slot: u32) -> Option<Pending> {
+        (slot < self.mapping.geometry().slots).then(|| Pending {
+            slot,
+            generation: self.doorbell(slot).generation(),
+            rang: false,
+        })
     }
 
     /// Watches for the reply for some 100 µs: true when there is something to take (a

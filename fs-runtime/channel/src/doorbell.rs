@@ -127,6 +127,11 @@ impl Doorbell<'_> {
             .store(generation.with(State::Posted), Ordering::SeqCst);
     }
 
+    /// What the word says.
+    pub(crate) fn generation(&self) -> Generation {
+        Generation(self.state.load(Ordering::SeqCst) >> STATE_BITS)
+    }
+
     /// Looks. A `Replied` pairs with [`Doorbell::reply`], for the reply's bytes; SeqCst
     /// for [`Doorbell::announce`].
     pub(crate) fn progress(&self, generation: Generation) -> Progress {

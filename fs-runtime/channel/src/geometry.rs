@@ -21,12 +21,32 @@ pub struct Geometry {
     pub reply_max: u32,
 }
 
+/// Offsets in bytes of one slot's parts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Offsets {
+    /// State and waiter words.
+    pub doorbell: usize,
+    /// Length word of the request.
+    pub request: usize,
+    /// Length word of the reply.
+    pub reply: usize,
+}
+
 /// A geometry outside its bounds.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("channel geometry {0:?} is out of bounds")]
 pub struct GeometryError(pub Geometry);
 
 impl Geometry {
+    /// Where a slot's parts lie in the memory; `slot` is below `slots`.
+    pub fn offsets(self, slot: u32) -> Offsets {
+        Offsets {
+            doorbell: self.doorbell(slot),
+            request: self.request(slot),
+            reply: self.reply(slot),
+        }
+    }
+
     /// Checks the bounds.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 //! its server threads ([`servers`]). All of them end with the [`DoorHandle`].
 
 mod callers;
+mod granted;
 mod listener;
 mod peer;
 mod peer_groups;

@@ -15,6 +15,7 @@ use finesse_wire::{NotMine, Reply, Request};
 use parking_lot::Mutex;
 
 use super::callers::Callers;
+use super::granted::Granted;
 use crate::vfs::{Bases, Vfs};
 
 /// Most threads a session has.
@@ -30,6 +31,8 @@ pub(super) struct Served {
     pub(super) vfs: Arc<Vfs>,
     pub(super) callers: Callers,
     pub(super) bases: Bases,
+    /// Bases that a target may use which posts requests itself; none: a supervisor posts.
+    pub(super) granted: Option<Granted>,
 }
 
 /// The running threads. Dropping this closes the channel and waits for them.
@@ -117,6 +120,11 @@ pub(super) fn answer(served: &Served, request: &[u8], reply: &mut Vec<u8>) {
     let Ok(request) = Request::decode(request) else {
         return Reply::NotMine(NotMine::Malformed).encode(reply);
     };
+    if let Some(granted) = &served.granted
+        && !request.call.bases().all(|base| granted.has(base))
+    {
+        return Reply::NotMine(NotMine::UnknownBase).encode(reply);
+    }
     let Some(credentials) = served.callers.get(request.caller) else {
         return Reply::NotMine(NotMine::UnknownCaller).encode(reply);
     };

@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use finesse_channel::{Geometry, Server};
 use finesse_wire::{
-    FromRuntime, FromSupervisor, MAX_REPLY, MAX_REQUEST, PROTOCOL_VERSION, Refusal, Token,
+    FEATURE_DIRECT, FromRuntime, FromSupervisor, MAX_REPLY, MAX_REQUEST, PROTOCOL_VERSION, Refusal,
+    Token,
 };
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use thiserror::Error;
 
 use super::MountFacts;
 use super::callers::Callers;
+use super::granted::Granted;
 use super::peer::Peer;
 use super::servers::{Served, Servers};
 use crate::vfs::Vfs;
@@ -68,22 +70,32 @@ impl Reception {
     }
 
     fn run(&self, socket: &UnixStream) -> Result<std::convert::Infallible, Ended> {
-        let peer = self.greet(socket)?;
+        let (peer, direct) = self.greet(socket)?;
         let (channel, memory) = Server::create(geometry())?;
         let served = Arc::new(Served {
             channel,
             vfs: Arc::clone(&self.vfs),
             callers: Callers::default(),
             bases: peer.bases(&self.mount),
+            granted: direct.then(Granted::default),
         });
         let _servers = Servers::start(Arc::clone(&served))?;
-        welcome(socket, self.mount.device, &memory)?;
+        welcome(socket, self.mount.device, direct, &memory)?;
         drop(memory);
         socket.set_read_timeout(None)?;
         loop {
             match hear(socket)? {
                 FromSupervisor::Hello { .. } => return Err(Ended::Protocol),
                 FromSupervisor::Forget { caller } => served.callers.forget(caller),
+                FromSupervisor::Grant { base } => {
+                    let granted = served.granted.as_ref().ok_or(Ended::Protocol)?;
+                    let answer = if granted.add(base) {
+                        FromRuntime::Granted { base }
+                    } else {
+                        FromRuntime::Refused(Refusal::Limit)
+                    };
+                    say(socket, &answer)?;
+                }
                 FromSupervisor::Register {
                     caller,
                     credentials,
@@ -102,14 +114,19 @@ impl Reception {
     }
 
     /// Checks who is there and what it says first.
-    fn greet(&self, socket: &UnixStream) -> Result<Peer, Ended> {
+    fn greet(&self, socket: &UnixStream) -> Result<(Peer, bool), Ended> {
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.set_write_timeout(Some(PATIENCE))?;
         let peer = Peer::of(socket)?;
         if !peer.may_connect(&self.mount) {
             return Err(Ended::Refused(Refusal::NotAllowed));
         }
-        let FromSupervisor::Hello { version, token, .. } = hear(socket)? else {
+        let FromSupervisor::Hello {
+            version,
+            token,
+            features,
+        } = hear(socket)?
+        else {
             return Err(Ended::Protocol);
         };
         if version != PROTOCOL_VERSION {
@@ -118,7 +135,7 @@ impl Reception {
         if !same(token, self.token) {
             return Err(Ended::Refused(Refusal::Token));
         }
-        Ok(peer)
+        Ok((peer, features & FEATURE_DIRECT != 0))
     }
 }
 
@@ -149,10 +166,15 @@ pub(super) fn say(mut socket: &UnixStream, message: &FromRuntime) -> io::Result<
     socket.write(&message.encode()).map(drop)
 }
 
-fn welcome(socket: &UnixStream, device: (u32, u32), memory: &OwnedFd) -> io::Result<()> {
+fn welcome(
+    socket: &UnixStream,
+    device: (u32, u32),
+    direct: bool,
+    memory: &OwnedFd,
+) -> io::Result<()> {
     let message = FromRuntime::Welcome {
         version: PROTOCOL_VERSION,
-        features: 0,
+        features: if direct { FEATURE_DIRECT } else { 0 },
         device,
     }
     .encode();

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use finesse_channel::Client;
 use finesse_wire::{
-    Call, CallerId, Credentials, FromRuntime, FromSupervisor, NodeId, NotMine, PROTOCOL_VERSION,
-    Place, Refusal, Reply, Request, Token,
+    Call, CallerId, Credentials, FEATURE_DIRECT, FromRuntime, FromSupervisor, NodeId, NotMine,
+    PROTOCOL_VERSION, Place, Refusal, Reply, Request, Token,
 };
 use fuser::SessionACL;
 use nix::sys::socket::{
@@ -71,9 +71,13 @@ fn knock(door: &DoorHandle) -> UnixStream {
 }
 
 fn hello(version: u32, token: Token) -> Vec<u8> {
+    hello_for(version, token, 0)
+}
+
+fn hello_for(version: u32, token: Token, features: u64) -> Vec<u8> {
     FromSupervisor::Hello {
         version,
-        features: 0,
+        features,
         token,
     }
     .encode()
@@ -96,7 +100,7 @@ fn hear(mut socket: &UnixStream) -> Option<FromRuntime> {
 }
 
 /// The welcome and the memory that comes with it.
-fn welcomed(socket: &UnixStream) -> OwnedFd {
+fn welcomed(socket: &UnixStream, features: u64) -> OwnedFd {
     let mut packet = [0; 256];
     let mut parts = [IoSliceMut::new(&mut packet)];
     let mut control = nix::cmsg_space!(RawFd);
@@ -117,7 +121,7 @@ fn welcomed(socket: &UnixStream) -> OwnedFd {
         FromRuntime::decode(&packet[..len]),
         Ok(FromRuntime::Welcome {
             version: PROTOCOL_VERSION,
-            features: 0,
+            features,
             device: (0, 42),
         })
     );
@@ -136,9 +140,14 @@ struct Supervisor {
 
 impl Supervisor {
     fn connect(door: &DoorHandle) -> Self {
+        Self::connect_for(door, 0)
+    }
+
+    fn connect_for(door: &DoorHandle, features: u64) -> Self {
         let socket = knock(door);
-        send(&socket, &hello(PROTOCOL_VERSION, door.door().token));
-        let client = Client::open(&welcomed(&socket)).unwrap();
+        let hello = hello_for(PROTOCOL_VERSION, door.door().token, features);
+        send(&socket, &hello);
+        let client = Client::open(&welcomed(&socket, features)).unwrap();
         let supervisor = Supervisor { socket, client };
         let answer = supervisor.register(1, own_credentials());
         assert_eq!(
@@ -335,6 +344,27 @@ fn a_panic_in_the_file_system_is_an_error_of_one_call() {
     assert_eq!(supervisor.unlink("g"), encoded(Reply::Done));
     drop(door);
     assert!(fs.outstanding().is_empty());
+}
+
+#[test]
+fn who_posts_itself_starts_from_what_was_granted() {
+    let (fs, door) = open_door();
+    for name in ["f", "g"] {
+        fs.file(name);
+    }
+    let grant = FromSupervisor::Grant { base: NodeId::ROOT }.encode();
+    let program = Supervisor::connect_for(&door, FEATURE_DIRECT);
+    let unknown = encoded(Reply::NotMine(NotMine::UnknownBase));
+    assert_eq!(program.unlink("f"), unknown);
+    send(&program.socket, &grant);
+    let granted = FromRuntime::Granted { base: NodeId::ROOT };
+    assert_eq!(hear(&program.socket), Some(granted));
+    assert_eq!(program.unlink("f"), encoded(Reply::Done));
+    // Nobody else has anything to grant.
+    let supervisor = Supervisor::connect(&door);
+    assert_eq!(supervisor.unlink("g"), encoded(Reply::Done));
+    send(&supervisor.socket, &grant);
+    assert_eq!(hear(&supervisor.socket), None);
 }
 
 #[test]

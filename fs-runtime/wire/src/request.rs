@@ -162,6 +162,31 @@ pub struct Request<'a> {
 }
 
 impl<'a> Call<'a> {
+    /// The directories that its paths start from.
+    pub fn bases(&self) -> impl Iterator<Item = NodeId> + use<'a> {
+        let (one, two) = match *self {
+            Call::Rename { from, to, .. } | Call::Link { from, to, .. } => (from, Some(to)),
+            Call::Unlink { at }
+            | Call::Rmdir { at }
+            | Call::Mkdir { at, .. }
+            | Call::Symlink { at, .. }
+            | Call::Mknod { at, .. }
+            | Call::Chmod { at, .. }
+            | Call::Chown { at, .. }
+            | Call::Truncate { at, .. }
+            | Call::Utimens { at, .. }
+            | Call::Setxattr { at, .. }
+            | Call::Removexattr { at, .. }
+            | Call::Stat { at, .. }
+            | Call::Access { at, .. }
+            | Call::Readlink { at }
+            | Call::Getxattr { at, .. }
+            | Call::Listxattr { at, .. }
+            | Call::Statfs { at } => (at, None),
+        };
+        std::iter::once(one).chain(two).map(|place| place.base)
+    }
+
     /// Which operation this is.
     pub fn operation(&self) -> Operation {
         match self {

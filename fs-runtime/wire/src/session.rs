@@ -4,10 +4,14 @@
 use crate::bytes::{DecodeError, Reader, Writer};
 use crate::credentials::Credentials;
 use crate::door::Token;
-use crate::request::CallerId;
+use crate::request::{CallerId, NodeId};
 
 /// First bytes of every packet: "FNSS".
 const MAGIC: u32 = u32::from_le_bytes(*b"FNSS");
+
+/// Feature: the channel goes to a target itself, which is trusted with nothing. Requests
+/// may then start from bases that the supervisor granted, and from no others.
+pub const FEATURE_DIRECT: u64 = 1;
 
 /// What a supervisor says.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -16,7 +20,7 @@ pub enum FromSupervisor {
     Hello {
         /// [`crate::PROTOCOL_VERSION`] of the supervisor.
         version: u32,
-        /// Optional parts it can use; none are defined.
+        /// Optional parts it can use: [`FEATURE_DIRECT`].
         features: u64,
         /// From the mount's door.
         token: Token,
@@ -32,6 +36,11 @@ pub enum FromSupervisor {
     Forget {
         /// A registered caller.
         caller: CallerId,
+    },
+    /// Requests may start from `base`: the target holds this directory.
+    Grant {
+        /// A node.
+        base: NodeId,
     },
 }
 
@@ -67,7 +76,12 @@ pub enum FromRuntime {
         /// The registered caller.
         caller: CallerId,
     },
-    /// Answer to `Hello` or `Register`.
+    /// Answer to `Grant`.
+    Granted {
+        /// The node.
+        base: NodeId,
+    },
+    /// Answer to `Hello`, `Register` or `Grant`.
     Refused(Refusal),
 }
 
@@ -97,6 +111,9 @@ impl FromSupervisor {
             FromSupervisor::Forget { caller } => {
                 out.u8(3).u32(caller.0);
             }
+            FromSupervisor::Grant { base } => {
+                out.u8(4).u64(base.0);
+            }
         }
         bytes
     }
@@ -120,6 +137,9 @@ impl FromSupervisor {
             },
             3 => FromSupervisor::Forget {
                 caller: CallerId(from.u32("caller")?),
+            },
+            4 => FromSupervisor::Grant {
+                base: NodeId(from.u64("base")?),
             },
             other => {
                 return Err(DecodeError::Unknown {
@@ -152,6 +172,7 @@ impl FromRuntime {
                 .u32(device.1),
             FromRuntime::Registered { caller } => out.u8(2).u32(caller.0),
             FromRuntime::Refused(refusal) => out.u8(3).u8(*refusal as u8),
+            FromRuntime::Granted { base } => out.u8(4).u64(base.0),
         };
         bytes
     }
@@ -173,6 +194,9 @@ impl FromRuntime {
                 caller: CallerId(from.u32("caller")?),
             },
             3 => FromRuntime::Refused(decode_refusal(&mut from)?),
+            4 => FromRuntime::Granted {
+                base: NodeId(from.u64("base")?),
+            },
             other => {
                 return Err(DecodeError::Unknown {
                     field: "kind",

@@ -242,6 +242,7 @@ fn from_supervisor() -> impl Strategy<Value = FromSupervisor> {
         any::<u32>().prop_map(|caller| FromSupervisor::Forget {
             caller: CallerId(caller)
         }),
+        any::<u64>().prop_map(|base| FromSupervisor::Grant { base: NodeId(base) }),
     ]
 }
 
@@ -265,6 +266,7 @@ fn from_runtime() -> impl Strategy<Value = FromRuntime> {
         any::<u32>().prop_map(|caller| FromRuntime::Registered {
             caller: CallerId(caller)
         }),
+        any::<u64>().prop_map(|base| FromRuntime::Granted { base: NodeId(base) }),
         select(refusals).prop_map(FromRuntime::Refused),
     ]
 }

@@ -128,8 +128,10 @@ fn compare_on(twins: &Twins, form: Form, steps: u64) {
     assert_done(&what, &bypass);
     assert_eq!(plain.out.lines().count() as u64, steps, "{what}");
     assert_same_trees(&what, twins, form.setting);
+    let report = Report::read(&report);
+    assert_eq!(report.untrapped() > 0, form.setting.fast, "{what}");
     if steps >= MANY {
-        Report::read(&report).assert_bypassed(form.bypassed);
+        report.assert_bypassed(form.bypassed);
     }
 }
 
@@ -284,4 +286,23 @@ fn mounted_read_only() {
         ..form
     };
     compare_on(&twins.mounted_again(setting), form, half);
+}
+
+#[test]
+fn passthrough_fast() {
+    let setting = Setting {
+        fast: true,
+        ..passthrough(1000.0)
+    };
+    compare(Form::new("passthrough-fast", setting, 10));
+}
+
+#[test]
+fn memory_fast() {
+    let setting = Setting {
+        fast: true,
+        options: CHECKED,
+        ..Setting::MEMORY
+    };
+    compare(Form::new("memory-fast", setting, 11));
 }

@@ -8,6 +8,7 @@ mod confinement;
 mod differential;
 mod doors;
 mod environment;
+mod fast;
 mod guest;
 mod guests;
 mod hostile;

@@ -194,7 +194,7 @@ pub(crate) fn keep_session(socket: &OwnedFd, device: (u32, u32), memory: &OwnedF
             Ok(FromSupervisor::Register { caller, .. }) => {
                 say(socket, &FromRuntime::Registered { caller }.encode(), None);
             }
-            Ok(FromSupervisor::Forget { .. }) | Err(_) => {}
+            Ok(FromSupervisor::Forget { .. } | FromSupervisor::Grant { .. }) | Err(_) => {}
         }
     }
 }

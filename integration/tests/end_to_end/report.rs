@@ -5,7 +5,10 @@ use std::path::Path;
 
 /// Bypassed, continued and failed calls, by system call.
 #[derive(Debug)]
-pub(crate) struct Report(BTreeMap<String, (u64, u64, u64, String)>);
+pub(crate) struct Report {
+    calls: BTreeMap<String, (u64, u64, u64, String)>,
+    untrapped: u64,
+}
 
 impl Report {
     pub(crate) fn read(path: &Path) -> Report {
@@ -25,20 +28,28 @@ impl Report {
                 ),
             )
         };
-        Report(calls.iter().map(line).collect())
+        Report {
+            calls: calls.iter().map(line).collect(),
+            untrapped: json["untrapped"].as_u64().unwrap(),
+        }
+    }
+
+    /// Calls that needed no trap, of programs that have ended.
+    pub(crate) fn untrapped(&self) -> u64 {
+        self.untrapped
     }
 
     pub(crate) fn bypassed(&self, call: &str) -> u64 {
-        self.0.get(call).map_or(0, |counts| counts.0)
+        self.calls.get(call).map_or(0, |counts| counts.0)
     }
 
     pub(crate) fn continued(&self, call: &str) -> u64 {
-        self.0.get(call).map_or(0, |counts| counts.1)
+        self.calls.get(call).map_or(0, |counts| counts.1)
     }
 
     /// Calls that the bypass answered with an errno.
     pub(crate) fn failed(&self) -> u64 {
-        self.0.values().map(|counts| counts.2).sum()
+        self.calls.values().map(|counts| counts.2).sum()
     }
 
     /// Fails for the calls that were never bypassed.

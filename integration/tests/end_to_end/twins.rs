@@ -22,6 +22,8 @@ pub(crate) struct Setting {
     pub(crate) memory: bool,
     pub(crate) ttl: f64,
     pub(crate) options: &'static [&'static str],
+    /// Under `finesse-run --fast`.
+    pub(crate) fast: bool,
 }
 
 impl Setting {
@@ -29,6 +31,7 @@ impl Setting {
         memory: false,
         ttl: 1.0,
         options: &[],
+        fast: false,
     };
     pub(crate) const MEMORY: Setting = Setting {
         memory: true,
@@ -56,6 +59,7 @@ pub(crate) struct Twins {
     pub(crate) plain: Twin,
     pub(crate) bypass: Twin,
     pub(crate) policy: PathBuf,
+    fast: bool,
     // Last: the mounts go before the directory.
     pub(crate) dir: TempDir,
 }
@@ -86,6 +90,7 @@ impl Twins {
             plain: twin(&plain, setting, &dir.path().join("p"), below),
             bypass: twin(&bypass, setting, &dir.path().join("b"), below),
             policy,
+            fast: setting.fast,
             dir,
         })
     }
@@ -111,6 +116,7 @@ impl Twins {
     pub(crate) fn finesse_run<S: AsRef<std::ffi::OsStr>>(&self, arguments: &[S]) -> Command {
         let mut command = timed::command(&[programs::run().unwrap()]);
         command.arg("--policy").arg(&self.policy);
+        command.args(self.fast.then_some("--fast"));
         command.args(arguments);
         command
     }

@@ -57,6 +57,63 @@ impl From<nix::Error> for FilterError {
     }
 }
 
+/// Code of ours in a target. From `start` on every call traps, from `passing` up to `end`
+/// every call passes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Resident {
+    /// First address; the area does not cross a multiple of 4 GiB.
+    pub start: u64,
+    /// First address from which calls pass.
+    pub passing: u64,
+    /// First address behind the area.
+    pub end: u64,
+}
+
+impl Resident {
+    /// The instructions that decide by where a call comes from (`instruction_pointer` of
+    /// `struct seccomp_data`, seccomp(2)).
+    fn prelude(self) -> [sock_filter; 8] {
+        const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+        let [low, high] = [8, 12];
+        let at_least = |address: u64, jt, jf| {
+            let (low, _) = halves(address);
+            statement(libc::BPF_JMP | libc::BPF_JGE, low, jt, jf)
+        };
+        let (_, start_high) = halves(self.start);
+        let leave = |action| statement(libc::BPF_RET, action, 0, 0);
+        [
+            statement(LOAD, high, 0, 0),
+            statement(libc::BPF_JMP | libc::BPF_JEQ, start_high, 0, 6),
+            statement(LOAD, low, 0, 0),
+            at_least(self.start, 0, 4),
+            at_least(self.end, 3, 0),
+            at_least(self.passing, 1, 0),
+            leave(libc::SECCOMP_RET_USER_NOTIF),
+            leave(libc::SECCOMP_RET_ALLOW),
+        ]
+    }
+}
+
+/// Low and high half.
+fn halves(address: u64) -> (u32, u32) {
+    let [a, b, c, d, e, f, g, h] = address.to_ne_bytes();
+    (
+        u32::from_ne_bytes([a, b, c, d]),
+        u32::from_ne_bytes([e, f, g, h]),
+    )
+}
+
+/// `BPF_K` is 0.
+fn statement(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
+    let [a, b, ..] = code.to_ne_bytes();
+    sock_filter {
+        code: u16::from_ne_bytes([a, b]),
+        jt,
+        jf,
+        k,
+    }
+}
+
 /// A filter that lets everything pass but the trapped calls.
 #[derive(Clone)]
 pub struct Filter {
@@ -70,6 +127,13 @@ impl std::fmt::Debug for Filter {
 }
 
 impl Filter {
+    /// The same, but for calls from code of ours in the target.
+    #[must_use]
+    pub fn with_resident(mut self, resident: Resident) -> Filter {
+        self.program.splice(0..0, resident.prelude());
+        self
+    }
+
     /// Builds the program. Any x86-64 program may make calls of the other two ABIs as well,
     /// where the kernel has them.
     ///

@@ -17,7 +17,7 @@ mod listener;
 mod memory;
 mod probe;
 
-pub use filter::{Filter, FilterError, ForeignTrap, Trap, When};
+pub use filter::{Filter, FilterError, ForeignTrap, Resident, Trap, When};
 pub use install::InstallError;
 pub use ledger::Ledger;
 pub use listener::{Abi, Listener, Notification, Orphan};

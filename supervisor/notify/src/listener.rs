@@ -222,6 +222,34 @@ impl Notification {
         }
     }
 
+    /// Where the thread goes on after the call.
+    pub fn returns_to(&self) -> u64 {
+        self.notif.data.instruction_pointer
+    }
+
+    /// Gives the target a copy of a descriptor, close-on-exec; returns its number there.
+    ///
+    /// # Errors
+    /// What `SECCOMP_IOCTL_NOTIF_ADDFD` answers.
+    pub fn add_descriptor(&self, fd: BorrowedFd<'_>) -> io::Result<u32> {
+        let request = libc::seccomp_notif_addfd {
+            id: self.notif.id,
+            flags: 0,
+            srcfd: fd.as_raw_fd().cast_unsigned(),
+            newfd: 0,
+            newfd_flags: libc::O_CLOEXEC.cast_unsigned(),
+        };
+        // SAFETY: `request` is valid for the length of the call, which reads it.
+        let number = unsafe {
+            libc::ioctl(
+                self.listener.fd.as_raw_fd(),
+                libc::SECCOMP_IOCTL_NOTIF_ADDFD,
+                &raw const request,
+            )
+        };
+        u32::try_from(number).map_err(|_| io::Error::last_os_error())
+    }
+
     /// The six argument registers.
     pub fn args(&self) -> [u64; 6] {
         self.notif.data.args

@@ -33,11 +33,18 @@ impl Entry {
 
 /// The entry of a call.
 pub(super) fn find(number: i32) -> Option<&'static Entry> {
+    let number = i64::from(number);
     // Sorted by number; a test holds that.
-    let index = TABLE
-        .binary_search_by_key(&i64::from(number), |entry| entry.number)
-        .ok()?;
-    Some(&TABLE[index])
+    let index = TABLE.binary_search_by_key(&number, |entry| entry.number);
+    match index {
+        Ok(index) => Some(&TABLE[index]),
+        Err(_) => FAST.iter().find(|entry| entry.number == number),
+    }
+}
+
+/// The entries that are events where programs post requests themselves.
+pub(super) fn fast_events() -> impl Iterator<Item = &'static Entry> {
+    FAST.iter()
 }
 
 /// The entries that may ask for a wanted operation.
@@ -99,7 +106,7 @@ static TABLE: &[Entry] = &[
     path(libc::SYS_mknod, "mknod", &[O::Mknod], |a| call(O::Mknod, at(CWD, a[0]), false, node(a[1], a[2]))),
     path(libc::SYS_statfs, "statfs", &[O::Statfs], |a| call(O::Statfs, at(CWD, a[0]), true, Detail::Stat { buffer: a[1] })),
     event(libc::SYS_pivot_root, "pivot_root", |_| happened(Event::Confine)),
-    prctl(libc::PR_SET_CHILD_SUBREAPER, |_| happened(Event::Adopts)),
+    prctl(libc::PR_SET_CHILD_SUBREAPER),
     event(libc::SYS_chroot, "chroot", |_| happened(Event::Confine)),
     path(libc::SYS_setxattr, "setxattr", &[O::Setxattr], |a| setxattr(a, true)),
     path(libc::SYS_lsetxattr, "lsetxattr", &[O::Setxattr], |a| setxattr(a, false)),
@@ -133,6 +140,15 @@ static TABLE: &[Entry] = &[
     path(libc::SYS_fchmodat2, "fchmodat2", &[O::Chmod], |a| call(O::Chmod, fd_at(a), follows(a[3], EMPTY_PATH)?, Detail::Mode(mode(a[2])))),
 ];
 
+/// What our code in a program has to know of besides.
+static FAST: &[Entry] = &[
+    prctl(libc::PR_SET_SECCOMP),
+    event(libc::SYS_exit_group, "exit_group", |_| {
+        happened(Event::Exit)
+    }),
+    event(libc::SYS_seccomp, "seccomp", |_| happened(Event::Filter)),
+];
+
 type Decode = fn(&Args) -> Option<Trapped>;
 
 const fn path(
@@ -161,10 +177,15 @@ const fn event(number: i64, name: &'static str, decode: Decode) -> Entry {
 }
 
 /// prctl(2) is many calls; its first argument, an `int`, says which.
-const fn prctl(option: i32, decode: Decode) -> Entry {
+const fn prctl(option: i32) -> Entry {
     Entry {
         when: Some(option_is(option)),
-        ..event(libc::SYS_prctl, "prctl", decode)
+        ..event(libc::SYS_prctl, "prctl", |a| {
+            happened(match low_signed(a[0]) {
+                libc::PR_SET_SECCOMP => Event::Filter,
+                _ => Event::Adopts,
+            })
+        })
     }
 }
 

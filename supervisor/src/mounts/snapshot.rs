@@ -53,6 +53,13 @@ pub(crate) struct Snapshot {
 /// Mount id and inode number of a directory.
 type DirectoryId = (u64, u64);
 
+impl Mount {
+    /// Whether its path leads to its root, and a watch tells when that changes.
+    pub(crate) fn is_found_by_path(&self) -> bool {
+        self.is_steady && self.whole
+    }
+}
+
 impl Snapshot {
     /// Reads the mount table; file systems known from `old` stay connected.
     pub(super) fn read(old: &Snapshot) -> io::Result<Snapshot> {

@@ -9,10 +9,12 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use finesse_policy::{Policy, ProgramPolicy};
+use parking_lot::Mutex;
 use procfs::process::Status;
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
 use super::thread::{lives, open_pidfd, status};
+use crate::fast::Stage;
 
 /// A process of the supervised program.
 #[derive(Debug)]
@@ -24,6 +26,7 @@ pub(crate) struct Process {
     umask_is_asked: AtomicBool,
     confined: AtomicBool,
     policy: ProgramPolicy,
+    stage: Mutex<Stage>,
     /// The memory of the program that ran when the process was met, if another one may
     /// have been on its way.
     program: Option<File>,
@@ -100,6 +103,7 @@ impl Process {
             umask_is_asked: AtomicBool::new(false),
             confined: AtomicBool::new(inherited == Standing::Confined || !at_home),
             policy: policy.for_program(&program),
+            stage: Mutex::new(Stage::Counting(0)),
             program: running,
         })
     }
@@ -149,6 +153,16 @@ impl Process {
 
     pub(super) fn confine(&self) {
         self.confined.store(true, Ordering::Relaxed);
+    }
+
+    /// Readable once it has ended.
+    pub(crate) fn end(&self) -> std::io::Result<OwnedFd> {
+        self.pidfd.try_clone()
+    }
+
+    /// How far it has come on the fast path.
+    pub(crate) fn stage(&self) -> &Mutex<Stage> {
+        &self.stage
     }
 
     pub(crate) fn policy(&self) -> &ProgramPolicy {

@@ -1,0 +1,119 @@
+//! The bytes.
+
+use std::arch::global_asm;
+
+global_asm!(include_str!("agent.s"));
+
+unsafe extern "C" {
+    static finesse_agent_start: [u8; 0];
+    static finesse_agent_end: [u8; 0];
+    static finesse_agent_table: [u64; 2];
+    static finesse_bootstrap_start: [u8; 0];
+    static finesse_bootstrap_end: [u8; 0];
+}
+
+/// What lies at the base.
+#[must_use]
+pub fn image() -> &'static [u8] {
+    // SAFETY: both symbols delimit constant bytes of this program's own image.
+    unsafe { between(&raw const finesse_agent_start, &raw const finesse_agent_end) }
+}
+
+/// Offset of the agent's entry, which stubs jump to.
+#[must_use]
+pub fn entry() -> u64 {
+    // SAFETY: a constant of this program's own image.
+    unsafe { finesse_agent_table[0] }
+}
+
+/// Offset of the first take-over.
+#[must_use]
+pub fn takeovers() -> u64 {
+    // SAFETY: as above.
+    unsafe { finesse_agent_table[1] }
+}
+
+/// SAFETY: both belong to one constant object, `end` not before `start`.
+unsafe fn between(start: *const [u8; 0], end: *const [u8; 0]) -> &'static [u8] {
+    let (start, end) = (start.cast::<u8>(), end.cast::<u8>());
+    // SAFETY: the caller's promise.
+    unsafe { std::slice::from_raw_parts(start, end.offset_from_unsigned(start)) }
+}
+
+/// What is written over the program's text for a moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Bootstrap {
+    /// Where the agent is to lie.
+    pub base: u64,
+    /// The target's descriptor of the agent's memory.
+    pub agent: u32,
+    /// The target's descriptor of the channel.
+    pub ring: u32,
+    /// Length of the channel.
+    pub ring_len: u32,
+}
+
+impl Bootstrap {
+    /// The code.
+    #[must_use]
+    pub fn code(&self) -> Vec<u8> {
+        // SAFETY: as in `image`.
+        let template = unsafe {
+            between(
+                &raw const finesse_bootstrap_start,
+                &raw const finesse_bootstrap_end,
+            )
+        };
+        let mut code = template.to_vec();
+        fill(&mut code, &[0x11; 8], &self.base.to_le_bytes());
+        fill(&mut code, &[0x22; 4], &self.agent.to_le_bytes());
+        fill(&mut code, &[0x33; 4], &self.ring.to_le_bytes());
+        fill(&mut code, &[0x44; 4], &self.ring_len.to_le_bytes());
+        code
+    }
+}
+
+fn fill(code: &mut [u8], mark: &[u8], value: &[u8]) {
+    let at = code.windows(mark.len()).position(|bytes| bytes == mark);
+    let at = at.unwrap_or_else(|| unreachable!("the template has its marks"));
+    code[at..at + value.len()].copy_from_slice(value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout;
+
+    #[test]
+    fn everything_is_where_the_layout_says() {
+        let end = image().len() as u64;
+        assert!(layout::TRAPPING < end && end <= layout::STUBS);
+        assert!((layout::TRAPPING..end).contains(&entry()));
+        let last = takeovers() + u64::from(layout::SLOTS) * layout::TAKEOVER;
+        assert!(last <= layout::TRAPPING);
+        // Each begins with the call by which the supervisor knows it.
+        for slot in 0..u64::from(layout::SLOTS) {
+            let at = usize::try_from(takeovers() + slot * layout::TAKEOVER).unwrap();
+            assert_eq!(image()[at..at + 2], [0x0F, 0x05], "{slot}");
+        }
+        let paths = layout::PATHS + u64::from(layout::SLOTS) * layout::PATH;
+        assert!(paths < layout::RING);
+        assert!(layout::BLOCKS + u64::from(layout::SLOTS) * layout::BLOCK as u64 <= layout::PATHS);
+    }
+
+    #[test]
+    fn the_bootstrap_is_filled_in() {
+        let bootstrap = Bootstrap {
+            base: 0x0102_0304_0506_0708,
+            agent: 0x0A0B_0C0D,
+            ring: 0x0E0F_1011,
+            ring_len: 0x1213_1415,
+        };
+        let code = bootstrap.code();
+        let has = |bytes: &[u8]| code.windows(bytes.len()).any(|window| window == bytes);
+        assert!(has(&bootstrap.base.to_le_bytes()));
+        for word in [bootstrap.agent, bootstrap.ring, bootstrap.ring_len] {
+            assert!(has(&word.to_le_bytes()), "{word:x}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Where things lie; the same numbers stand in `agent.s`. Offsets are from the base unless
+//! they say otherwise, lengths in bytes.
+
+/// Calls from below this notify the supervisor.
+pub const TRAPPING: u64 = 0x1000;
+/// First stub.
+pub const STUBS: u64 = 0x10000;
+/// Length of a stub.
+pub const STUB: u64 = 64;
+/// Most stubs.
+pub const MAX_STUBS: u64 = 0x10000 / STUB;
+/// Calls from [`TRAPPING`] up to this pass the filter.
+pub const PASSING_END: u64 = 0x20000;
+/// The state's first page.
+pub const STATE: u64 = 0x20000;
+/// First block.
+pub const BLOCKS: u64 = STATE + 0x1000;
+/// Length of a block.
+pub const BLOCK: usize = 0x200;
+/// Blocks, and slots of the channel that are used.
+pub const SLOTS: u32 = 16;
+/// First path.
+pub const PATHS: u64 = 0x24000;
+/// Length of a path's buffer.
+pub const PATH: u64 = 0x1000;
+/// The channel.
+pub const RING: u64 = 0x10_0000;
+/// The table that rewritten sites jump through: its address ends in the bytes of `syscall`.
+pub const TABLE: u64 = 0x050F_0000;
+
+/// Offsets in the state's first page.
+pub mod state {
+    /// u64; 0: every call goes to the trap.
+    pub const ENABLED: usize = 0;
+    /// u64; whether the mount is where it was.
+    pub const MOUNT_OK: usize = 8;
+    /// u32.
+    pub const PID: usize = 16;
+    /// u32; as registered with the runtime.
+    pub const CALLER: usize = 20;
+    /// u64 of which 16 bits count.
+    pub const UMASK: usize = 24;
+    /// u64; address of the channel.
+    pub const RING: usize = 32;
+    /// u32 major, u32 minor.
+    pub const DEVICE: usize = 40;
+    /// u64.
+    pub const MOUNT_ID: usize = 48;
+    /// u64; calls answered without the kernel.
+    pub const SERVED: usize = 56;
+    /// u64; calls let through.
+    pub const PASSED: usize = 64;
+    /// u64; length of the mountpoint's path.
+    pub const PREFIX_LEN: usize = 72;
+    /// u64; number of bases.
+    pub const GRANTED: usize = 80;
+    /// The mountpoint's path.
+    pub const PREFIX: usize = 0x100;
+    /// Longest mountpoint.
+    pub const PREFIX_MAX: usize = 0x300;
+    /// The bases, u64 each.
+    pub const GRANTS: usize = 0x400;
+    /// Most bases.
+    pub const GRANTS_MAX: usize = 0xC00 / 8;
+}
+
+/// Offsets in a block.
+pub mod block {
+    /// u64; nonzero: in use.
+    pub const CLAIM: usize = 0;
+    /// u32; of the slot's next request.
+    pub const GENERATION: usize = 136;
+    /// Address of the slot's take-over.
+    pub const TRAP: usize = 144;
+    /// Address of the slot's request.
+    pub const REQUEST: usize = 184;
+    /// Address of the slot's reply.
+    pub const REPLY: usize = 192;
+    /// Address of the slot's doorbell.
+    pub const BELL: usize = 200;
+    /// Address of the path's buffer.
+    pub const PATH: usize = 208;
+}
+
+/// Length of a take-over's code.
+pub const TAKEOVER: u64 = 128;

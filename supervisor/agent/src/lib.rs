@@ -1,0 +1,19 @@
+//! The code that runs inside of a target: it posts requests to a file system's channel
+//! without a trap. This crate only holds its bytes and says where things lie; the
+//! supervisor puts them into a target.
+//!
+//! ```text
+//!  base + 0x00000   calls from here always notify the supervisor: start, take-overs
+//!         0x01000   the agent; the filter lets calls from here pass
+//!         0x10000   stubs, one a rewritten site; likewise
+//!         0x20000   state: what the supervisor says, then a block a slot (wiped by fork)
+//!         0x24000   a path a slot
+//!        0x100000   the channel's memory, shared with the file system's process
+//!  0x050F0000       where rewritten sites jump through
+//! ```
+
+#[allow(unsafe_code)]
+mod image;
+pub mod layout;
+
+pub use image::{Bootstrap, entry, image, takeovers};

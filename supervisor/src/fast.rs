@@ -1,0 +1,220 @@
+//! The fast path: targets that post requests themselves.
+//!
+//! After some bypassed calls a target gets the agent (`finesse-agent`) and a channel of its
+//! own, and each call site that traps is rewritten to jump into the agent. Whatever the
+//! agent does not know, or cannot do at once, traps as before.
+
+mod inject;
+mod memory;
+mod resident;
+mod site;
+
+use std::collections::HashSet;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use finesse_agent::layout;
+use finesse_notify::{Notification, Resident as Area};
+use finesse_policy::Policy;
+use finesse_wire::NodeId;
+use parking_lot::Mutex;
+use rustix::fs::MemfdFlags;
+
+use crate::calls::Event;
+use crate::connection::Connection;
+use crate::mounts::Mount;
+use crate::targets::Thread;
+use inject::Boot;
+use resident::Resident;
+
+/// Calls that a program makes before it gets the agent: fewer do not pay for it.
+const WORTH_IT: u32 = 16;
+
+/// Why a target stays on traps.
+pub(crate) type Why = &'static str;
+
+/// What is the same for all targets.
+#[derive(Debug)]
+pub(crate) struct FastPath {
+    /// Where the agent lies in every target.
+    base: u64,
+    /// Its bytes.
+    agent: OwnedFd,
+    /// Processes that have it, or had it.
+    processes: Mutex<HashSet<u32>>,
+}
+
+/// How far a process has come.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    /// It has made so many calls.
+    Counting(u32),
+    /// The bootstrap runs.
+    Booting(Boot),
+    /// It posts itself.
+    Resident(Resident),
+    /// It stays on traps.
+    Off,
+}
+
+/// One call of a thread that is about to be forwarded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen<'c> {
+    pub(crate) notification: &'c Notification,
+    pub(crate) thread: &'c Thread,
+    pub(crate) mount: &'c Arc<Mount>,
+    pub(crate) base: NodeId,
+}
+
+/// What became of a call from the agent's own code.
+#[derive(Debug)]
+pub(crate) enum Served {
+    /// Answer it with 0.
+    Done,
+    /// Answer it with the reply in this slot.
+    TakenOver(Arc<Connection>, u32),
+}
+
+/// Where the agent is to lie in all targets of one run; none where the policy looks at
+/// paths or refuses calls, which the agent does not.
+pub(crate) fn choose_base(policy: &Policy) -> io::Result<Option<u64>> {
+    if policy.needs_paths() || policy.refuses() {
+        tracing::warn!("--fast does nothing: the policy has path patterns, or refuses calls");
+        return Ok(None);
+    }
+    let mut bytes = [0; 4];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+    let random = u64::from(u32::from_le_bytes(bytes));
+    // Above what programs are loaded at, below where the kernel puts mappings; the whole
+    // area within 4 GiB, as the filter compares the halves of an address.
+    let base = 0x1000_0000_0000 | (random & 0xFFF) << 32 | (random >> 12 & 0xFFF) << 16;
+    Ok(Some(base))
+}
+
+/// What the filter has to know.
+pub(crate) fn area(base: u64) -> Area {
+    Area {
+        start: base,
+        passing: base + layout::TRAPPING,
+        end: base + layout::PASSING_END,
+    }
+}
+
+/// Whether a call comes from that code of the agent which only speaks to us.
+pub(crate) fn is_agents(base: u64, notification: &Notification) -> bool {
+    (base..base + layout::TRAPPING).contains(&notification.returns_to())
+}
+
+impl FastPath {
+    pub(crate) fn new(base: u64) -> io::Result<Self> {
+        let agent = rustix::fs::memfd_create("finesse-agent", MemfdFlags::CLOEXEC)?;
+        rustix::fs::ftruncate(&agent, layout::PASSING_END)?;
+        rustix::io::pwrite(&agent, finesse_agent::image(), 0)?;
+        Ok(FastPath {
+            base,
+            agent,
+            processes: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn base(&self) -> u64 {
+        self.base
+    }
+
+    /// Learns from a call that traps: injects the agent, rewrites the site, grants the
+    /// directory.
+    pub(crate) fn consider(&self, seen: Seen<'_>) {
+        let mut stage = seen.thread.process().stage().lock();
+        match &mut *stage {
+            Stage::Counting(calls) if *calls < WORTH_IT => *calls += 1,
+            Stage::Counting(_) => *stage = self.inject(seen),
+            Stage::Resident(resident) => resident.learn(seen),
+            Stage::Booting(_) | Stage::Off => {}
+        }
+    }
+
+    fn inject(&self, seen: Seen<'_>) -> Stage {
+        match Boot::begin(self, seen) {
+            Ok(boot) => Stage::Booting(boot),
+            Err(why) => off(seen.thread, why),
+        }
+    }
+
+    /// The bootstrap is done, or a reply did not come at once.
+    pub(crate) fn serve(&self, notification: &Notification, thread: &Thread) -> Served {
+        let mut stage = thread.process().stage().lock();
+        match std::mem::replace(&mut *stage, Stage::Off) {
+            Stage::Booting(boot) => {
+                *stage = match boot.finish(self, notification, thread) {
+                    Ok(resident) => {
+                        self.processes.lock().insert(thread.process().tgid());
+                        Stage::Resident(resident)
+                    }
+                    Err(why) => off(thread, why),
+                };
+                Served::Done
+            }
+            Stage::Resident(resident) => {
+                let connection = Arc::clone(resident.connection());
+                *stage = Stage::Resident(resident);
+                Served::TakenOver(connection, self.slot(notification))
+            }
+            // Forged: no agent asks then.
+            other => {
+                *stage = other;
+                Served::Done
+            }
+        }
+    }
+
+    fn slot(&self, notification: &Notification) -> u32 {
+        let first = self.base + finesse_agent::takeovers();
+        let offset = notification.returns_to().saturating_sub(first);
+        u32::try_from(offset / layout::TAKEOVER).unwrap_or(u32::MAX)
+    }
+
+    /// A target is about to change something that its requests hang on: it posts nothing
+    /// until it traps again and is found to be as it should. Returns the calls that it has
+    /// made without a trap, if it ends.
+    pub(crate) fn observe(&self, tid: u32, thread: Option<&Thread>, event: Event) -> Option<u64> {
+        // First, and whoever it is: a child of vfork(2) has the memory of its parent.
+        resident::disable(self.base, tid);
+        let thread = thread?;
+        let mut stage = thread.process().stage().lock();
+        let Stage::Resident(resident) = &mut *stage else {
+            return None;
+        };
+        let is_single = resident::threads(tid) == Some(1);
+        match event {
+            Event::Exit => return resident.served(tid),
+            Event::Exec => {}
+            Event::Umask(_) if is_single => {}
+            Event::Credentials if is_single => resident.unbind(),
+            Event::Umask(_) | Event::Credentials => {
+                resident.unbind();
+                *stage = off(
+                    thread,
+                    "its threads may change credentials or umask at once",
+                );
+            }
+            _ => {
+                resident.unbind();
+                *stage = off(thread, "it confines itself");
+            }
+        }
+        None
+    }
+
+    /// The mount table, or a way to a mount, has changed.
+    pub(crate) fn mounts_changed(&self) {
+        for process in self.processes.lock().iter() {
+            resident::disable(self.base, *process);
+        }
+    }
+}
+
+fn off(thread: &Thread, why: Why) -> Stage {
+    tracing::debug!("process {} stays on traps: {why}", thread.process().tgid());
+    Stage::Off
+}

@@ -1,0 +1,145 @@
+//! Bringing the agent into a target.
+//!
+//! The thread waits in a trapped call. The code to which it will return is overwritten
+//! with the bootstrap, which maps the agent; the agent maps the rest and calls us; we put
+//! the code back and answer. Sound only while the process has one thread and no signal
+//! handlers.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use finesse_agent::{Bootstrap, layout};
+use finesse_notify::Notification;
+use finesse_wire::FEATURE_DIRECT;
+use procfs::process::Process;
+
+use super::memory::Memory;
+use super::resident::Resident;
+use super::{FastPath, Seen, Why};
+use crate::connection::Connection;
+use crate::discovery;
+use crate::mounts::Mount;
+use crate::targets::{Thread, share_memory};
+
+/// A bootstrap on its way.
+#[derive(Debug)]
+pub(crate) struct Boot {
+    at: u64,
+    text: Vec<u8>,
+    connection: Arc<Connection>,
+    mount: Arc<Mount>,
+}
+
+impl Boot {
+    /// Prepares the target to run the bootstrap once its call is answered.
+    pub(super) fn begin(fast: &FastPath, seen: Seen<'_>) -> Result<Boot, Why> {
+        let tid = seen.notification.tid();
+        let mount = seen.mount;
+        check_target(tid, fast.base)?;
+        let identity = seen
+            .thread
+            .identity()
+            .ok_or("credentials that do not travel")?;
+        let end = seen
+            .thread
+            .process()
+            .end()
+            .map_err(|_| "no descriptors are left")?;
+        let connection = discovery::ask(
+            mount.id,
+            &mount.mountpoint,
+            mount.door.device(),
+            FEATURE_DIRECT,
+            Some(end),
+        )
+        .map_err(|error| {
+            tracing::debug!("{error}");
+            "the file system admits no further target"
+        })?;
+        if !connection.bind(identity) {
+            return Err("the file system refuses the caller");
+        }
+        let ring_len = rustix::fs::fstat(connection.memory())
+            .ok()
+            .and_then(|stat| u32::try_from(stat.st_size).ok())
+            .ok_or("the channel is too large")?;
+        let memory = Memory::open(tid).map_err(|_| "its memory cannot be written")?;
+        let add = |fd| {
+            seen.notification
+                .add_descriptor(fd)
+                .map_err(|_| "it takes no descriptor")
+        };
+        let code = Bootstrap {
+            base: fast.base,
+            agent: add(fast.agent.as_fd())?,
+            ring: add(connection.memory().as_fd())?,
+            ring_len,
+        }
+        .code();
+        let at = seen.notification.returns_to();
+        let mut text = vec![0; code.len()];
+        memory
+            .read(at, &mut text)
+            .map_err(|_| "its text cannot be read")?;
+        memory
+            .write(at, &code)
+            .map_err(|_| "its text cannot be written")?;
+        Ok(Boot {
+            at,
+            text,
+            connection,
+            mount: Arc::clone(mount),
+        })
+    }
+
+    /// The bootstrap has mapped everything, or not.
+    pub(super) fn finish(
+        self,
+        fast: &FastPath,
+        notification: &Notification,
+        thread: &Thread,
+    ) -> Result<Resident, Why> {
+        let memory =
+            Memory::open(notification.tid()).map_err(|_| "its memory cannot be written")?;
+        memory
+            .write(self.at, &self.text)
+            .map_err(|_| "its text cannot be written")?;
+        if notification.args()[0] != 0 {
+            return Err("its address space has no room");
+        }
+        Resident::new(
+            fast.base,
+            notification.tid(),
+            thread,
+            self.connection,
+            self.mount,
+        )
+    }
+}
+
+fn parent(status: &procfs::process::Status) -> u32 {
+    u32::try_from(status.ppid).unwrap_or(0)
+}
+
+fn check_target(tid: u32, base: u64) -> Result<(), Why> {
+    let process = i32::try_from(tid)
+        .ok()
+        .and_then(|tid| Process::new(tid).ok())
+        .ok_or("it is gone")?;
+    let status = process.status().map_err(|_| "it is gone")?;
+    if status.threads != 1 {
+        return Err("it has threads");
+    }
+    if status.sigcgt != 0 {
+        return Err("it handles signals");
+    }
+    if share_memory(tid, parent(&status)) != Some(false) {
+        return Err("it may share its memory with its parent");
+    }
+    let maps = process.maps().map_err(|_| "its memory is not shown")?;
+    let taken = |from: u64, to: u64| maps.iter().any(|m| m.address.0 < to && from < m.address.1);
+    if taken(base, base + 0x1000_0000) || taken(layout::TABLE, layout::TABLE + 0x1_0000) {
+        return Err("the agent's place is taken");
+    }
+    Ok(())
+}

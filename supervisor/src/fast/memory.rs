@@ -1,0 +1,28 @@
+//! A target's memory, where protection is not to be heeded.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+/// `/proc/TID/mem`: writes reach text too (`FOLL_FORCE`), which is then the process's own.
+#[derive(Debug)]
+pub(super) struct Memory(File);
+
+impl Memory {
+    pub(super) fn open(tid: u32) -> io::Result<Self> {
+        let path = format!("/proc/{tid}/mem");
+        File::options()
+            .read(true)
+            .write(true)
+            .open(path)
+            .map(Memory)
+    }
+
+    pub(super) fn read(&self, address: u64, into: &mut [u8]) -> io::Result<()> {
+        self.0.read_exact_at(into, address)
+    }
+
+    pub(super) fn write(&self, address: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all_at(bytes, address)
+    }
+}

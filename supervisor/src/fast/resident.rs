@@ -1,0 +1,221 @@
+//! A target that posts itself.
+
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+
+use finesse_agent::layout::{self, block, state};
+use finesse_channel::Geometry;
+use finesse_notify::{read_bytes, write_bytes};
+use finesse_wire::NodeId;
+
+use super::site::Sites;
+use super::{Seen, Why};
+use crate::connection::Connection;
+use crate::mounts::Mount;
+use crate::targets::Thread;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Resident {
+    base: u64,
+    connection: Arc<Connection>,
+    mount: Arc<Mount>,
+    granted: Vec<NodeId>,
+    sites: Sites,
+    /// Whose requests the runtime takes.
+    bound: Option<u32>,
+}
+
+/// How many threads a process has; none when it is gone.
+pub(super) fn threads(tid: u32) -> Option<u64> {
+    let tid = i32::try_from(tid).ok()?;
+    let status = procfs::process::Process::new(tid).ok()?.status().ok()?;
+    Some(status.threads)
+}
+
+/// Stops a target from posting; nothing happens to one without agent.
+pub(super) fn disable(base: u64, tid: u32) {
+    let _ = write_bytes(tid, state_address(base, state::ENABLED), &[0; 8]);
+}
+
+impl Resident {
+    pub(super) fn new(
+        base: u64,
+        tid: u32,
+        thread: &Thread,
+        connection: Arc<Connection>,
+        mount: Arc<Mount>,
+    ) -> Result<Self, Why> {
+        let resident = Resident {
+            base,
+            connection,
+            mount,
+            granted: Vec::new(),
+            sites: Sites::new(base),
+            bound: thread.identity().map(|identity| identity.number),
+        };
+        let geometry = resident.connection.client().geometry();
+        if geometry.slots < layout::SLOTS {
+            return Err("the channel is too small");
+        }
+        let blocks = blocks(base, geometry);
+        write_bytes(tid, base + layout::BLOCKS, &blocks)
+            .map_err(|_| "its memory cannot be written")?;
+        resident
+            .enable(tid, thread)
+            .map_err(|_| "its memory cannot be written")?;
+        Ok(resident)
+    }
+
+    /// The runtime takes no request until the caller is registered anew.
+    pub(super) fn unbind(&mut self) {
+        self.bound = None;
+        self.connection.unbind();
+    }
+
+    /// Calls that the agent has answered.
+    pub(super) fn served(&self, tid: u32) -> Option<u64> {
+        self.state(tid, state::SERVED)
+    }
+
+    pub(super) fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
+    /// Writes all that the agent needs to know.
+    fn enable(&self, tid: u32, thread: &Thread) -> Result<(), finesse_notify::MemoryError> {
+        let Some(umask) = thread.process().umask() else {
+            return Ok(());
+        };
+        let mut page = Page::new(0x1000);
+        page.put(state::ENABLED, &1_u64.to_le_bytes());
+        page.put(state::SERVED, &self.served(tid).unwrap_or(0).to_le_bytes());
+        page.put(state::PID, &thread.process().tgid().to_le_bytes());
+        page.put(state::UMASK, &umask.to_le_bytes());
+        page.put(state::RING, &(self.base + layout::RING).to_le_bytes());
+        page.put(state::DEVICE, &self.mount.device.0.to_le_bytes());
+        page.put(state::DEVICE + 4, &self.mount.device.1.to_le_bytes());
+        page.put(state::MOUNT_ID, &self.mount.id.to_le_bytes());
+        // Without one, every path might be below it, and all absolute ones trap.
+        let prefix = self.prefix(thread).unwrap_or_default();
+        page.put(
+            state::MOUNT_OK,
+            &u64::from(!prefix.is_empty()).to_le_bytes(),
+        );
+        page.put(state::PREFIX_LEN, &prefix.len().to_le_bytes());
+        page.put(state::PREFIX, prefix);
+        page.put(state::GRANTED, &self.granted.len().to_le_bytes());
+        for (index, node) in self.granted.iter().enumerate() {
+            page.put(state::GRANTS + index * 8, &node.0.to_le_bytes());
+        }
+        write_bytes(tid, self.base + layout::STATE, &page.0)
+    }
+
+    /// The mountpoint's path, if absolute paths lead there without anybody's permission: the
+    /// agent checks none above the mount.
+    fn prefix(&self, thread: &Thread) -> Option<&[u8]> {
+        let prefix = self.mount.mountpoint.as_os_str().as_bytes();
+        let is_ours = thread.identity().is_some_and(|identity| identity.is_ours);
+        let leads_there = self.mount.is_found_by_path() && self.granted.contains(&NodeId::ROOT);
+        (is_ours && leads_there && prefix.len() <= state::PREFIX_MAX).then_some(prefix)
+    }
+
+    /// A call that trapped: the agent does not know its directory, its site is not
+    /// rewritten, it was suspended, or it leaves such calls to us.
+    pub(super) fn learn(&mut self, seen: Seen<'_>) {
+        if seen.mount.id != self.mount.id {
+            return;
+        }
+        let tid = seen.notification.tid();
+        let has_news = self.bind(seen.thread) | self.grant(seen.base);
+        self.sites.rewrite(seen.notification);
+        if self.bound.is_none() || !has_news && self.is_enabled(tid) {
+            return;
+        }
+        self.mount = Arc::clone(seen.mount);
+        if let Err(error) = self.enable(tid, seen.thread) {
+            tracing::debug!("cannot tell a target: {error}");
+        }
+    }
+
+    /// Registers the credentials if they are others than before; true when that was done.
+    fn bind(&mut self, thread: &Thread) -> bool {
+        let Some(identity) = thread.identity() else {
+            return false;
+        };
+        if self.bound == Some(identity.number) {
+            return false;
+        }
+        self.bound = self.connection.bind(identity).then_some(identity.number);
+        true
+    }
+
+    /// True when the directory was not granted before and is now.
+    fn grant(&mut self, base: NodeId) -> bool {
+        let is_new = !self.granted.contains(&base)
+            && self.granted.len() < state::GRANTS_MAX
+            && self.connection.grant(base);
+        if is_new {
+            self.granted.push(base);
+        }
+        is_new
+    }
+
+    fn is_enabled(&self, tid: u32) -> bool {
+        self.state(tid, state::ENABLED) == Some(1)
+    }
+
+    fn state(&self, tid: u32, offset: usize) -> Option<u64> {
+        let mut bytes = Vec::new();
+        let at = state_address(self.base, offset);
+        read_bytes(tid, at, 8, &mut bytes).ok()?;
+        Some(u64::from_le_bytes(bytes.try_into().ok()?))
+    }
+}
+
+/// Bytes that are laid out field by field.
+struct Page(Vec<u8>);
+
+impl Page {
+    fn new(len: usize) -> Self {
+        Page(vec![0; len])
+    }
+
+    fn put(&mut self, offset: usize, bytes: &[u8]) {
+        self.0[offset..offset + bytes.len()].copy_from_slice(bytes);
+    }
+}
+
+fn state_address(base: u64, offset: usize) -> u64 {
+    base + layout::STATE + offset as u64
+}
+
+/// What each slot's block says of where things lie.
+fn blocks(base: u64, geometry: Geometry) -> Vec<u8> {
+    let mut page = Page::new(layout::SLOTS as usize * layout::BLOCK);
+    for slot in 0..layout::SLOTS {
+        let offsets = geometry.offsets(slot);
+        let number = u64::from(slot);
+        let in_ring = |offset: usize| base + layout::RING + offset as u64;
+        let takeover = finesse_agent::takeovers() + number * layout::TAKEOVER;
+        for (field, address) in [
+            (block::TRAP, base + takeover),
+            (block::REQUEST, in_ring(offsets.request)),
+            (block::REPLY, in_ring(offsets.reply)),
+            (block::BELL, in_ring(offsets.doorbell)),
+            (block::PATH, base + layout::PATHS + number * layout::PATH),
+        ] {
+            page.put(
+                slot as usize * layout::BLOCK + field,
+                &address.to_le_bytes(),
+            );
+        }
+    }
+    page.0
+}
+
+impl Drop for Resident {
+    fn drop(&mut self) {
+        self.connection.end();
+    }
+}

@@ -1,0 +1,200 @@
+//! Rewriting a call site: `mov eax, imm32; syscall` and the like become a jump through the
+//! table.
+
+use std::collections::HashSet;
+use std::io;
+
+use finesse_agent::layout;
+use finesse_notify::Notification;
+
+use procfs::process::{MMPermissions, MMapPath, Process};
+
+use super::memory::Memory;
+use super::resident::threads;
+use crate::targets::share_memory;
+
+/// Calls that the agent knows.
+const KNOWN: [i64; 5] = [
+    libc::SYS_unlink,
+    libc::SYS_rmdir,
+    libc::SYS_mkdir,
+    libc::SYS_unlinkat,
+    libc::SYS_mkdirat,
+];
+
+const SYSCALL: [u8; 2] = [0x0F, 0x05];
+/// The instruction before the call, and the call.
+const LEN: u64 = 7;
+
+/// Whether the thread, which waits, is the only one that runs in its memory.
+fn is_alone(tid: u32) -> bool {
+    let children = std::fs::read_to_string(format!("/proc/{tid}/task/{tid}/children"));
+    let Ok(children) = children else { return false };
+    threads(tid) == Some(1)
+        && children
+            .split_ascii_whitespace()
+            .filter_map(|child| child.parse().ok())
+            .all(|child| share_memory(tid, child) == Some(false))
+}
+
+/// Whether these bytes are text of a file: what programs write themselves may be looked at
+/// or written again, and a shared mapping is the file.
+fn is_of_a_file(tid: u32, from: u64, to: u64) -> bool {
+    let maps = i32::try_from(tid)
+        .ok()
+        .and_then(|tid| Process::new(tid).ok()?.maps().ok());
+    maps.is_some_and(|maps| {
+        maps.iter().any(|map| {
+            map.address.0 <= from
+                && to <= map.address.1
+                && matches!(map.pathname, MMapPath::Path(_))
+                && map
+                    .perms
+                    .contains(MMPermissions::PRIVATE | MMPermissions::EXECUTE)
+                && !map.perms.contains(MMPermissions::WRITE)
+        })
+    })
+}
+
+/// The instruction before the call that gives way, if it is one that may: `text` is the
+/// byte before it, itself and the call.
+fn displaced(text: [u8; 8], number: i32) -> Option<[u8; 5]> {
+    let [before, a, b, c, d, e, call @ ..] = text;
+    let instruction = [a, b, c, d, e];
+    // mov eax, imm32; after a REX prefix it would be another instruction.
+    let sets_number = a == 0xB8 && [b, c, d, e] == number.to_le_bytes() && before & 0xF0 != 0x40;
+    // mov r9, [rsp+8], as in syscall(3).
+    let loads_last = instruction == [0x4C, 0x8B, 0x4C, 0x24, 0x08];
+    (call == SYSCALL && (sets_number || loads_last)).then_some(instruction)
+}
+
+/// The sites of one target.
+#[derive(Debug)]
+pub(super) struct Sites {
+    base: u64,
+    seen: HashSet<u64>,
+    stubs: u64,
+}
+
+impl Sites {
+    pub(super) fn new(base: u64) -> Self {
+        Sites {
+            base,
+            seen: HashSet::new(),
+            stubs: 0,
+        }
+    }
+
+    /// Rewrites the site of a call that trapped, if it can be.
+    pub(super) fn rewrite(&mut self, notification: &Notification) {
+        let after = notification.returns_to();
+        if !KNOWN.contains(&notification.number().into()) || self.seen.contains(&after) {
+            return;
+        }
+        // Once there are threads there will be; a child of vfork(2) goes soon.
+        if !is_alone(notification.tid()) {
+            return;
+        }
+        self.seen.insert(after);
+        match self.try_rewrite(notification) {
+            Ok(true) => tracing::debug!("site {after:#x} rewritten"),
+            Ok(false) => tracing::debug!("site {after:#x} stays"),
+            Err(error) => tracing::debug!("site {after:#x} stays: {error}"),
+        }
+    }
+
+    fn try_rewrite(&mut self, notification: &Notification) -> io::Result<bool> {
+        let (tid, after) = (notification.tid(), notification.returns_to());
+        let site = after - 2;
+        let start = after - LEN;
+        if !is_of_a_file(tid, start - 1, after) {
+            return Ok(false);
+        }
+        let memory = Memory::open(tid)?;
+        let mut text = [0; 8];
+        memory.read(start - 1, &mut text)?;
+        let Some(displaced) = displaced(text, notification.number()) else {
+            return Ok(false);
+        };
+        if self.stubs >= layout::MAX_STUBS {
+            return Ok(false);
+        }
+        let stub = self.base + layout::STUBS + self.stubs * layout::STUB;
+        let word = layout::TABLE + self.stubs * 8;
+        memory.write(stub, &self.stub(stub, displaced, after, site))?;
+        memory.write(word, &stub.to_le_bytes())?;
+        // jmp [disp32]; the displacement's upper half is the call itself.
+        let [low, high, ..] = word.to_le_bytes();
+        memory.write(start, &[0xFF, 0x24, 0x25, low, high])?;
+        self.stubs += 1;
+        Ok(true)
+    }
+
+    /// The displaced instruction, the descriptor into r11, a jump to the agent; at 40 the
+    /// descriptor: the call, a jump back, where to, where the site's own call is.
+    fn stub(&self, at: u64, displaced: [u8; 5], after: u64, site: u64) -> [u8; 64] {
+        const DESCRIPTOR: u64 = 40;
+        let mut stub = [0xCC; 64];
+        let mut put = |offset: usize, bytes: &[u8]| {
+            stub[offset..offset + bytes.len()].copy_from_slice(bytes);
+        };
+        let relative = |from: u64, to: u64| {
+            let [a, b, c, d, ..] = to.wrapping_sub(from).to_le_bytes();
+            [a, b, c, d]
+        };
+        put(0, &displaced);
+        put(5, &[0x4C, 0x8D, 0x1D]);
+        put(8, &relative(at + 12, at + DESCRIPTOR));
+        put(12, &[0xE9]);
+        put(13, &relative(at + 17, self.base + finesse_agent::entry()));
+        put(40, &SYSCALL);
+        // jmp [rip]; 8 bytes on from the descriptor.
+        put(42, &[0xFF, 0x25, 0, 0, 0, 0]);
+        put(48, &after.to_le_bytes());
+        put(56, &site.to_le_bytes());
+        stub
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UNLINK: [u8; 8] = [0x90, 0xB8, 87, 0, 0, 0, 0x0F, 0x05];
+
+    #[test]
+    fn only_familiar_code_gives_way() {
+        assert_eq!(displaced(UNLINK, 87), Some([0xB8, 87, 0, 0, 0]));
+        let syscall3 = [0x90, 0x4C, 0x8B, 0x4C, 0x24, 0x08, 0x0F, 0x05];
+        assert_eq!(displaced(syscall3, 5), Some([0x4C, 0x8B, 0x4C, 0x24, 0x08]));
+        for (at, byte) in [(0, 0x41), (1, 0xB9), (2, 88), (5, 1), (6, 0x0E), (7, 0x34)] {
+            let mut other = UNLINK;
+            other[at] = byte;
+            assert_eq!(displaced(other, 87), None, "{other:x?}");
+        }
+    }
+
+    #[test]
+    fn a_site_jumps_to_its_stub_and_the_stub_back() {
+        let sites = Sites::new(0x1234_0000_0000);
+        let at = 0x1234_0001_0040;
+        let stub = sites.stub(at, [0xB8, 87, 0, 0, 0], 0x40_1007, 0x40_1005);
+        let relative = |offset: usize| {
+            let bytes = stub[offset..offset + 4].try_into().unwrap();
+            i64::from(i32::from_le_bytes(bytes))
+        };
+        let target = |end: i64, offset: usize| at.cast_signed() + end + relative(offset);
+        assert_eq!(target(12, 8), at.cast_signed() + 40);
+        let entry = 0x1234_0000_0000 + finesse_agent::entry().cast_signed();
+        assert_eq!(target(17, 13), entry);
+        assert_eq!(stub[40..42], SYSCALL);
+        assert_eq!(stub[48..56], 0x40_1007_u64.to_le_bytes());
+        assert_eq!(stub[56..], 0x40_1005_u64.to_le_bytes());
+        // The table's addresses end in the bytes of the call.
+        assert_eq!(layout::TABLE.to_le_bytes()[2..4], SYSCALL);
+        assert_eq!(
+            (layout::TABLE + layout::MAX_STUBS * 8 - 1) >> 16,
+            layout::TABLE >> 16
+        );
+    }
+}
