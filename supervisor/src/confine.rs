@@ -45,7 +45,6 @@ const ALLOWED: &[i64] = &[
     // Descriptors and what they stand for.
     libc::SYS_read,
     libc::SYS_pread64,
-    libc::SYS_pwrite64,
     libc::SYS_readv,
     libc::SYS_write,
     libc::SYS_writev,
@@ -97,14 +96,26 @@ pub(crate) enum ConfineError {
     Install(#[from] seccompiler::Error),
 }
 
-/// Confines the calling thread, and those that it starts, for good.
-pub(crate) fn confine() -> Result<(), ConfineError> {
-    Ok(seccompiler::apply_filter(&program()?)?)
+/// What a process does besides reading.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Writes {
+    Nothing,
+    /// It opens files to write as well, which has to be for `/proc/PID/mem`: a filter sees no
+    /// path.
+    Text,
 }
 
-fn program() -> Result<BpfProgram, seccompiler::BackendError> {
+/// Confines the calling thread, and those that it starts, for good.
+pub(crate) fn confine(writes: Writes) -> Result<(), ConfineError> {
+    Ok(seccompiler::apply_filter(&program(writes)?)?)
+}
+
+fn program(writes: Writes) -> Result<BpfProgram, seccompiler::BackendError> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
         ALLOWED.iter().map(|call| (*call, Vec::new())).collect();
+    if writes == Writes::Text {
+        rules.insert(libc::SYS_pwrite64, Vec::new());
+    }
     let mut allow_when = |call, argument, mask, value| {
         let test = SeccompCondition::new(
             argument,
@@ -121,7 +132,9 @@ fn program() -> Result<BpfProgram, seccompiler::BackendError> {
     let changing = bits(libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC);
     allow_when(libc::SYS_open, 1, changing, 0)?;
     allow_when(libc::SYS_openat, 2, changing, 0)?;
-    allow_when(libc::SYS_openat, 2, changing, bits(libc::O_RDWR))?;
+    if writes == Writes::Text {
+        allow_when(libc::SYS_openat, 2, changing, bits(libc::O_RDWR))?;
+    }
     allow_when(libc::SYS_socket, 0, LOW, bits(libc::AF_UNIX))?;
     // Threads of this process only.
     let thread = bits(libc::CLONE_THREAD | libc::CLONE_VM);
@@ -156,7 +169,7 @@ mod tests {
     /// Runs `body` in a thread of its own, confined; the filter ends with the thread.
     fn confined<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> T {
         let thread = std::thread::spawn(|| {
-            confine().unwrap();
+            confine(Writes::Nothing).unwrap();
             body()
         });
         thread.join().unwrap()
@@ -199,6 +212,8 @@ mod tests {
         confined(move || {
             assert!(File::open(&path).is_ok());
             assert!(is_refused(File::options().write(true).open(&path)));
+            let both = File::options().read(true).write(true).open(&path);
+            assert!(is_refused(both));
             assert!(is_refused(File::create(path.with_extension("new"))));
             assert!(is_refused(std::fs::remove_file(&path)));
             assert!(is_refused(std::fs::rename(&path, path.with_extension("x"))));

@@ -13,6 +13,7 @@ use nix::sys::socket::{MsgFlags, send};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use crate::confine::Writes;
 use crate::fast::FastPath;
 use crate::guardian::Guard;
 use crate::heirs::{self, Heirs};
@@ -135,7 +136,7 @@ fn guard(
 fn stand(guard: Guard) {
     // The program waits for the workers to start, and there may be few CPUs.
     guard.inbox.wait(BUSY_START);
-    confine();
+    confine(Writes::Nothing);
     guard.stand();
 }
 
@@ -155,8 +156,8 @@ fn dev_null() -> io::Result<File> {
 }
 
 /// A supervisor that cannot be confined is no worse than any program of its user.
-fn confine() {
-    if let Err(error) = confine::confine() {
+fn confine(writes: Writes) {
+    if let Err(error) = confine::confine(writes) {
         tracing::debug!("the supervisor runs unconfined: {error}");
     }
 }
@@ -189,7 +190,11 @@ fn work(setup: Setup, heirs: Heirs, listener: &Arc<Listener>, program: &OwnedFd)
     raise_descriptor_limit();
     let fast = setup.fast.map(FastPath::new).transpose()?;
     let null = dev_null()?;
-    confine();
+    confine(if fast.is_some() {
+        Writes::Text
+    } else {
+        Writes::Nothing
+    });
     let report = Arc::new(Report::new(
         setup.print_report || setup.report_json.is_some(),
     ));
