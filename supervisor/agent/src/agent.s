@@ -232,6 +232,31 @@ entry:
 .endr
     jmp [r11 + D_ORIGINAL]
 
+# The block into rcx; flags and rax as the program is to see them.
+.macro leave_with field
+    mov rcx, rbx
+    mov rax, [rcx + B_FLAGS]
+    add al, 0x7f
+    sahf
+    mov rax, [rcx + \field]
+.endm
+
+# The program's other registers.
+.macro give_back
+    mov rdi, [rcx + B_RDI]
+    mov rsi, [rcx + B_RSI]
+    mov rdx, [rcx + B_RDX]
+    mov r10, [rcx + B_R10]
+    mov r8, [rcx + B_R8]
+    mov r9, [rcx + B_R9]
+    mov rbx, [rcx + B_RBX]
+    mov rbp, [rcx + B_RBP]
+    mov r12, [rcx + B_R12]
+    mov r13, [rcx + B_R13]
+    mov r14, [rcx + B_R14]
+    mov r15, [rcx + B_R15]
+.endm
+
 claimed:
     mov [rcx + B_RAX], rax
     lahf
@@ -469,17 +494,13 @@ watch:
     jne 4f
     inc dword ptr [rbx + B_GENERATION]
     jmp original
-4:  mov rcx, rbx
-    mov rax, [rcx + B_FLAGS]
-    add al, 0x7f
-    sahf
-    mov rax, [rcx + B_RAX]
+4:
+    leave_with B_RAX
     mov r11, [rcx + B_TRAP]
     jmp restore
 
 replied:
     mov r9, [rbx + B_REPLY]
-    mov edx, [r9]
     movzx ecx, byte ptr [r9 + 8]
     mov r8d, [r9 + 9]
     mov [r10], r15d
@@ -501,11 +522,7 @@ replied:
 5:  mov rax, -5
 done:
     mov [rbx + B_RESULT], rax
-    mov rcx, rbx
-    mov rax, [rcx + B_FLAGS]
-    add al, 0x7f
-    sahf
-    mov rax, [rcx + B_RESULT]
+    leave_with B_RESULT
     mov r11, [rcx + B_R11]
     mov r11, [r11 + D_RETURN]
     jmp release
@@ -513,51 +530,21 @@ done:
     # The kernel executes it, from within the stub: nothing is held meanwhile.
 pass:
     lock inc qword ptr [r12 + PASSED]
-    mov rcx, rbx
-    mov rax, [rcx + B_FLAGS]
-    add al, 0x7f
-    sahf
-    mov rax, [rcx + B_RAX]
+    leave_with B_RAX
     mov r11, [rcx + B_R11]
     jmp release
 
     # The program's own instruction, which traps.
 original:
-    mov rcx, rbx
-    mov rax, [rcx + B_FLAGS]
-    add al, 0x7f
-    sahf
-    mov rax, [rcx + B_RAX]
+    leave_with B_RAX
     mov r11, [rcx + B_R11]
     mov r11, [r11 + D_ORIGINAL]
 release:
-    mov rdi, [rcx + B_RDI]
-    mov rsi, [rcx + B_RSI]
-    mov rdx, [rcx + B_RDX]
-    mov r10, [rcx + B_R10]
-    mov r8, [rcx + B_R8]
-    mov r9, [rcx + B_R9]
-    mov rbx, [rcx + B_RBX]
-    mov rbp, [rcx + B_RBP]
-    mov r12, [rcx + B_R12]
-    mov r13, [rcx + B_R13]
-    mov r14, [rcx + B_R14]
-    mov r15, [rcx + B_R15]
+    give_back
     mov qword ptr [rcx + B_CLAIM], 0
     jmp r11
 restore:
-    mov rdi, [rcx + B_RDI]
-    mov rsi, [rcx + B_RSI]
-    mov rdx, [rcx + B_RDX]
-    mov r10, [rcx + B_R10]
-    mov r8, [rcx + B_R8]
-    mov r9, [rcx + B_R9]
-    mov rbx, [rcx + B_RBX]
-    mov rbp, [rcx + B_RBP]
-    mov r12, [rcx + B_R12]
-    mov r13, [rcx + B_R13]
-    mov r14, [rcx + B_R14]
-    mov r15, [rcx + B_R15]
+    give_back
     jmp r11
 
 .globl finesse_agent_end
