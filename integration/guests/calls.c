@@ -5,9 +5,11 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/time.h>
@@ -103,6 +105,25 @@ static void through_threads(void)
 	}
 }
 
+static void under_a_limit(void)
+{
+	struct rlimit none, limit;
+	getrlimit(RLIMIT_FSIZE, &none);
+	limit = none;
+	limit.rlim_cur = 1000;
+	signal(SIGXFSZ, SIG_IGN);
+	LIBC(mknod("limited", S_IFREG | 0600, 0));
+	LIBC(truncate("limited", 3000));
+	/* Standard output may be a file. */
+	fflush(stdout);
+	setrlimit(RLIMIT_FSIZE, &limit);
+	LIBC(truncate("limited", 2000));
+	LIBC(truncate("limited", 2001));
+	LIBC(truncate("limited", 900));
+	LIBC(truncate("limited", 1000));
+	setrlimit(RLIMIT_FSIZE, &none);
+}
+
 static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *where)
 {
 	(void)status, (void)kind, (void)where;
@@ -120,6 +141,7 @@ int main(int count, char **arguments)
 	every_call(dir);
 	through_libc(dir);
 	through_threads();
+	under_a_limit();
 	LIBC(mkdir("tree", 0755));
 	LIBC(mkdir("tree/a", 0755));
 	LIBC(symlink("nowhere", "tree/a/b"));

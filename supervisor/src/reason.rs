@@ -14,6 +14,8 @@ pub enum Reason {
     OtherAbi,
     /// Flags or arguments that only the kernel judges.
     Arguments,
+    /// A resource limit of the program may forbid it, which is a signal too.
+    ResourceLimit,
     /// `--no-bypass`.
     NoBypass,
     /// The policy says kernel.
@@ -55,6 +57,7 @@ impl Reason {
             Reason::Event => "observed only",
             Reason::OtherAbi => "other ABI",
             Reason::Arguments => "unusual arguments",
+            Reason::ResourceLimit => "resource limit",
             Reason::NoBypass => "--no-bypass",
             Reason::Policy => "policy",
             Reason::Memory => "unreadable argument",

@@ -10,10 +10,11 @@ use finesse_channel::Pending;
 use finesse_notify::{Listener, Notification};
 use finesse_policy::Decision;
 use finesse_wire::Request;
+use procfs::process::LimitValue;
 use rustix::event::PollFlags;
 
 use crate::answer::{Answer, BRIEF, MountFacts};
-use crate::calls::{self, Event, PathCall, Trapped};
+use crate::calls::{self, Detail, Event, PathCall, Trapped};
 use crate::connection::Connection;
 use crate::fast::{self, FastPath, Seen, Served};
 use crate::gather::Arguments;
@@ -239,6 +240,7 @@ impl Worker {
     ) -> Result<Forwarded, Stop> {
         let tid = notification.tid();
         let call = self.decode(notification)?;
+        within_limits(tid, &call)?;
         self.arguments.read(tid, &call)?;
         let (Met { thread, just_now }, mounts) = self.identify(tid)?;
         let identity = may_bypass(&thread, &call)?;
@@ -427,6 +429,22 @@ impl Worker {
                 notification.fail(errno);
             }
         }
+    }
+}
+
+/// A file may not grow beyond `RLIMIT_FSIZE` (`inode_newsize_ok`, fs/attr.c); whether it would,
+/// the kernel says.
+fn within_limits(tid: u32, call: &PathCall) -> Result<(), Reason> {
+    let Detail::Size(size) = call.detail else {
+        return Ok(());
+    };
+    let limits = i32::try_from(tid)
+        .ok()
+        .and_then(|tid| procfs::process::Process::new(tid).ok()?.limits().ok());
+    match limits.map(|limits| limits.max_file_size.soft_limit) {
+        Some(LimitValue::Unlimited) => Ok(()),
+        Some(LimitValue::Value(limit)) if size.cast_unsigned() <= limit => Ok(()),
+        _ => Err(Reason::ResourceLimit),
     }
 }
 
