@@ -27,8 +27,8 @@ use crate::poll::poll_now;
 #[derive(Debug)]
 pub(crate) struct Guard {
     pub(crate) listener: Arc<Listener>,
-    /// Whom it guards: its child.
-    pub(crate) ward: Pid,
+    /// Whom it guards, if that is its child.
+    pub(crate) ward: Option<Pid>,
     /// What that is called.
     pub(crate) name: &'static str,
     /// Ends when all whom it guards have ended.
@@ -45,17 +45,13 @@ impl Guard {
     /// Guards; returns when there is nothing left to guard.
     pub(crate) fn stand(self) {
         let channels = self.inherit();
-        let end = loop {
-            match waitpid(self.ward, None) {
-                Err(nix::Error::EINTR) => {}
-                end => break end,
-            }
-        };
-        if matches!(end, Ok(WaitStatus::Exited(_, 0))) || has_ended(&self.listener) {
+        let end = self.ward.and_then(wait_for);
+        if matches!(end, Some(WaitStatus::Exited(_, 0))) || has_ended(&self.listener) {
             return;
         }
+        let how = end.map_or(String::new(), |end| format!(" ({end:?})"));
         tracing::warn!(
-            "the supervisor's {} died ({end:?}); the program goes on without bypass",
+            "the supervisor's {} died{how}; the program goes on without bypass",
             self.name
         );
         self.let_go_of_errors();
@@ -86,6 +82,15 @@ impl Guard {
     /// processes that it left behind.
     fn let_go_of_errors(&self) {
         let _ = nix::unistd::dup2_stderr(&self.null);
+    }
+}
+
+fn wait_for(child: Pid) -> Option<WaitStatus> {
+    loop {
+        match waitpid(child, None) {
+            Err(nix::Error::EINTR) => {}
+            end => return end.ok(),
+        }
     }
 }
 

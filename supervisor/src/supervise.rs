@@ -16,7 +16,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use crate::confine::Writes;
 use crate::fast::FastPath;
 use crate::guardian::Guard;
-use crate::heirs::{self, Heirs};
+use crate::heirs::{self, Heirs, Inbox};
 use crate::report::Report;
 use crate::targets::Targets;
 use crate::worker::Shared;
@@ -76,57 +76,67 @@ fn prepare(setup: Setup) -> io::Result<()> {
     if let Err(error) = listener.set_sync_wake_up() {
         tracing::debug!("traps cost more on this kernel (no SYNC_WAKE_UP): {error}");
     }
-    keep(setup, listener, &program)
+    guard(setup, listener, &program)
 }
 
-/// The keeper's process: below it the guardian, and below that the workers.
-fn keep(setup: Setup, listener: Arc<Listener>, program: &OwnedFd) -> io::Result<()> {
-    let (null, fast) = (dev_null()?, setup.fast);
-    // Whoever ends all processes of one name leaves the program somebody.
-    nix::sys::prctl::set_name(KEEPER)?;
-    let (inbox, to_keeper) = heirs::way()?;
-    let mut inbox = Some(inbox);
-    let (ours, for_guardian) = (&mut inbox, Arc::clone(&listener));
-    let guardian = fork::child(move || {
-        drop(ours.take());
-        ended(guard(setup, for_guardian, program, to_keeper), "guardian")
-    })?;
-    stand(Guard {
-        listener,
-        ward: guardian,
-        name: "guardian has",
-        inbox: inbox.ok_or(io::ErrorKind::NotFound)?,
-        heirs: Heirs::default(),
-        null,
-        fast,
-    });
-    Ok(())
-}
-
-/// The guardian's process.
-fn guard(
-    setup: Setup,
-    listener: Arc<Listener>,
-    program: &OwnedFd,
-    to_keeper: OwnedFd,
-) -> io::Result<()> {
-    nix::unistd::setsid()?;
+/// The guardian's process: below it the workers and, once they start, the keeper.
+fn guard(setup: Setup, listener: Arc<Listener>, program: &OwnedFd) -> io::Result<()> {
     nix::sys::prctl::set_name(GUARDIAN)?;
     let (null, fast) = (dev_null()?, setup.fast);
     let (inbox, to_guardian) = heirs::way()?;
-    let mut inbox = Some(inbox);
+    let (keepers, to_keeper) = heirs::way()?;
+    let mut inboxes = Some((inbox, keepers));
     let heirs = Heirs::new(vec![to_guardian, to_keeper.try_clone()?]);
-    let (ours, for_workers) = (&mut inbox, Arc::clone(&listener));
+    let (ours, for_workers) = (&mut inboxes, Arc::clone(&listener));
     let workers = fork::child(move || {
         drop(ours.take());
         ended(work(setup, heirs, &for_workers, program), "workers")
     })?;
+    let (inbox, keepers) = inboxes.ok_or(io::ErrorKind::NotFound)?;
+    let guardian = Guard {
+        listener,
+        ward: Some(workers),
+        name: "workers have",
+        inbox,
+        heirs: Heirs::new(vec![to_keeper]),
+        null,
+        fast,
+    };
+    // The program does not wait for this one.
+    let mut guardian = Some(guardian);
+    let mut keepers = Some(keepers);
+    let (guardians, inbox) = (&mut guardian, &mut keepers);
+    fork::child(move || {
+        let (guardian, inbox) = (guardians.take(), inbox.take());
+        ended(keep(guardian, inbox), "keeper")
+    })?;
+    drop(keepers);
+    stand(guardian.ok_or(io::ErrorKind::NotFound)?);
+    Ok(())
+}
+
+/// The keeper's process: what the guardian's has, but for its inbox and its way here.
+fn keep(guardian: Option<Guard>, inbox: Option<Inbox>) -> io::Result<()> {
+    let (guardian, inbox) = guardian.zip(inbox).ok_or(io::ErrorKind::NotFound)?;
+    nix::unistd::setsid()?;
+    // Whoever ends all processes of one name leaves the program somebody.
+    nix::sys::prctl::set_name(KEEPER)?;
+    let Guard {
+        listener,
+        inbox: guardians,
+        heirs,
+        null,
+        fast,
+        ..
+    } = guardian;
+    // Or its end would never be heard of.
+    drop((guardians, heirs));
     stand(Guard {
         listener,
-        ward: workers,
-        name: "workers have",
-        inbox: inbox.ok_or(io::ErrorKind::NotFound)?,
-        heirs: Heirs::new(vec![to_keeper]),
+        ward: None,
+        name: "guardian has",
+        inbox,
+        heirs: Heirs::default(),
         null,
         fast,
     });
