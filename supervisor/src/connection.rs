@@ -36,15 +36,13 @@ const SLOT_WAIT: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(crate) struct Connection {
     client: Arc<Client>,
-    /// The channel's, for a target that is to post itself.
+    /// The channel's, for heirs, and for a target that is to post itself.
     memory: OwnedFd,
     socket: Mutex<OwnedFd>,
     /// The same, for who must not wait for an answer on it.
     line: OwnedFd,
     registered: Mutex<HashSet<u32>>,
     slow: SlowCalls,
-    /// Memory and socket, until they are entrusted.
-    estate: Mutex<Option<(OwnedFd, OwnedFd)>>,
     /// The number by which heirs know the channel; 0: they do not.
     number: OnceLock<u32>,
 }
@@ -128,7 +126,6 @@ impl Connection {
         let connection = Arc::new(Connection {
             slow: SlowCalls::start(Arc::clone(&client))?,
             client,
-            estate: Mutex::new(Some((memory.try_clone()?, socket.try_clone()?))),
             number: OnceLock::new(),
             memory,
             registered: Mutex::default(),
@@ -143,8 +140,8 @@ impl Connection {
         !self.client.is_closed()
     }
 
-    /// Ends the session after the channel was closed, on both sides: the runtime gives up what
-    /// it has for it, and the thread that waits for the runtime's end does.
+    /// Ends the session on both sides: the runtime gives up what it has for it, and the thread
+    /// that waits for the runtime's end does.
     pub(crate) fn hang_up(&self) {
         // Fails when the runtime is gone already.
         let _ = shutdown(self.line.as_raw_fd(), Shutdown::Both);
@@ -191,12 +188,9 @@ impl Connection {
 
     /// Where heirs find the request that will be posted in `slot`.
     pub(crate) fn trace(&self, heirs: &Heirs, slot: &Slot) -> NonZeroU64 {
-        let number = *self.number.get_or_init(|| {
-            let estate = self.estate.lock().take();
-            estate.map_or(0, |(memory, socket)| {
-                heirs.entrust(memory.as_fd(), socket.as_fd())
-            })
-        });
+        let number = *self
+            .number
+            .get_or_init(|| heirs.entrust(self.memory.as_fd(), self.line.as_fd()));
         trace::pack(number, slot.label())
     }
 
@@ -222,13 +216,8 @@ impl Connection {
         let forgotten = say(&self.socket.lock(), &forget).is_ok();
         // The answer to a later message tells that the earlier one was heard.
         if !forgotten || !self.grant(NodeId(0)) {
-            self.end();
+            self.hang_up();
         }
-    }
-
-    /// Ends the session.
-    pub(crate) fn end(&self) {
-        let _ = rustix::net::shutdown(&*self.socket.lock(), rustix::net::Shutdown::Both);
     }
 
     /// Lets a target that posts itself start from a directory.
@@ -255,7 +244,6 @@ impl Connection {
     /// ended, whatever ended it.
     fn watch_for_the_end(self: &Arc<Self>, until: Option<OwnedFd>) -> io::Result<()> {
         use rustix::event::{PollFd, PollFlags, poll};
-        use rustix::net::{Shutdown, shutdown};
         let watched = self.socket.lock().as_fd().try_clone_to_owned()?;
         let client = Arc::clone(&self.client);
         std::thread::Builder::new()
@@ -266,7 +254,7 @@ impl Connection {
                 while !client.is_closed() && matches!(poll(&mut fds, None), Err(_) | Ok(0)) {}
                 client.close();
                 if until.is_some() {
-                    let _ = shutdown(&watched, Shutdown::Both);
+                    let _ = shutdown(watched.as_raw_fd(), Shutdown::Both);
                 } else {
                     tracing::warn!("a file system's process has ended; its calls go to the kernel");
                 }

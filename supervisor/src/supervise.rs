@@ -1,5 +1,4 @@
-//! The supervisor's three processes: the keeper, below it the guardian, and below that the
-//! workers.
+//! The supervisor's three processes: the guardian, and below it the workers and the keeper.
 
 use std::fs::File;
 use std::io::{self, Write};

@@ -30,7 +30,7 @@ use parking_lot::Mutex;
 
 pub(crate) use process::{Process, Standing};
 pub(crate) use sharing::share_memory;
-pub(crate) use thread::{Identity, Start, Thread};
+pub(crate) use thread::{Identity, Start, Thread, status};
 
 use crate::calls::Event;
 use crate::reason::Reason;

@@ -12,7 +12,7 @@ use super::site::Sites;
 use super::{Seen, Why};
 use crate::connection::Connection;
 use crate::mounts::Mount;
-use crate::targets::Thread;
+use crate::targets::{Thread, status};
 
 /// See the module.
 #[derive(Debug)]
@@ -28,9 +28,7 @@ pub(crate) struct Resident {
 
 /// How many threads a process has; none when it is gone.
 pub(super) fn threads(tid: u32) -> Option<u64> {
-    let tid = i32::try_from(tid).ok()?;
-    let status = procfs::process::Process::new(tid).ok()?.status().ok()?;
-    Some(status.threads)
+    Some(status(tid)?.threads)
 }
 
 /// Stops a target from posting; nothing happens to one without agent.
@@ -216,6 +214,6 @@ fn blocks(base: u64, geometry: Geometry) -> Vec<u8> {
 
 impl Drop for Resident {
     fn drop(&mut self) {
-        self.connection.end();
+        self.connection.hang_up();
     }
 }

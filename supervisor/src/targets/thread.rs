@@ -101,7 +101,7 @@ fn credentials(status: &Status) -> Option<Credentials> {
 }
 
 /// `/proc/TID/status`; none when the thread is gone or hidden.
-pub(super) fn status(tid: u32) -> Option<Status> {
+pub(crate) fn status(tid: u32) -> Option<Status> {
     let tid = i32::try_from(tid).ok().filter(|tid| *tid > 0)?;
     procfs::process::Process::new(tid).ok()?.status().ok()
 }
