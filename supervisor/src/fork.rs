@@ -19,16 +19,24 @@ pub(crate) fn child(child: impl FnOnce() -> i32) -> io::Result<Pid> {
     }
 }
 
-/// Starts a process that is nobody's child: a program that waits for its children never
-/// meets it.
-pub(crate) fn orphan(body: impl FnOnce() -> i32) -> io::Result<()> {
-    let between = child(|| match child(body) {
-        Ok(_) => 0,
-        Err(_) => 1,
-    })?;
-    match waitpid(between, None)? {
-        nix::sys::wait::WaitStatus::Exited(_, 0) => Ok(()),
-        _ => Err(io::Error::other("cannot start the supervisor's process")),
+/// Runs `parent` in a child, which ends then: the processes that it starts are nobody's
+/// children, and a program that waits for its own never meets them, once the process between
+/// is gone ([`Between::wait`]).
+pub(crate) fn between(parent: impl FnOnce() -> i32) -> io::Result<Between> {
+    child(parent).map(Between)
+}
+
+/// The parent of processes that are to be nobody's children; it ends at once.
+#[must_use = "it stays a child of this process until it is waited for"]
+pub(crate) struct Between(Pid);
+
+impl Between {
+    /// Waits for its end; fails when it could not start them.
+    pub(crate) fn wait(self) -> io::Result<()> {
+        match waitpid(self.0, None)? {
+            nix::sys::wait::WaitStatus::Exited(_, 0) => Ok(()),
+            _ => Err(io::Error::other("cannot start the supervisor's process")),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! If every descriptor of a listener closes, trapped calls fail with ENOSYS; if only the
 //! workers die, calls that they had received would hang. So a guardian holds the listener
-//! too. It sleeps until the workers' process ends; if that was not its normal end, the
+//! too. It sleeps until the workers' process ends; if there still are filtered threads, the
 //! guardian answers what was left behind and then lets the kernel execute everything.
 //!
 //! The keeper does the same for the guardian, so that the program goes on in the kernel when
@@ -10,27 +10,21 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use finesse_notify::Listener;
-use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::Pid;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::fast;
 use crate::heirs::{Channel, Heirs, Inbox, News};
 use crate::orphans::Orphans;
-use crate::poll::poll_now;
 
 /// What a guardian has to go by.
 #[derive(Debug)]
 pub(crate) struct Guard {
     pub(crate) listener: Arc<Listener>,
-    /// Whom it guards, if that is its child.
-    pub(crate) ward: Option<Pid>,
-    /// What that is called.
-    pub(crate) name: &'static str,
+    /// Whom it guards.
+    pub(crate) wards: &'static str,
     /// Ends when all whom it guards have ended.
     pub(crate) inbox: Inbox,
     /// Who guards this one.
@@ -45,14 +39,12 @@ impl Guard {
     /// Guards; returns when there is nothing left to guard.
     pub(crate) fn stand(self) {
         let channels = self.inherit();
-        let end = self.ward.and_then(wait_for);
-        if matches!(end, Some(WaitStatus::Exited(_, 0))) || has_ended(&self.listener) {
+        if self.listener.has_ended() {
             return;
         }
-        let how = end.map_or(String::new(), |end| format!(" ({end:?})"));
         tracing::warn!(
-            "the supervisor's {} died{how}; the program goes on without bypass",
-            self.name
+            "the supervisor's {} died; the program goes on without bypass",
+            self.wards
         );
         self.let_go_of_errors();
         let orphans = Orphans::take_over(&self.listener, channels);
@@ -83,20 +75,6 @@ impl Guard {
     fn let_go_of_errors(&self) {
         let _ = nix::unistd::dup2_stderr(&self.null);
     }
-}
-
-fn wait_for(child: Pid) -> Option<WaitStatus> {
-    loop {
-        match waitpid(child, None) {
-            Err(nix::Error::EINTR) => {}
-            end => return end.ok(),
-        }
-    }
-}
-
-/// Whether the last filtered thread is gone.
-fn has_ended(listener: &Listener) -> bool {
-    poll_now([Some((listener.as_fd(), PollFlags::empty()))]).is_ok_and(|[ended]| ended)
 }
 
 /// Answers orphans as their fates are known, and lets the kernel execute every other call,

@@ -23,7 +23,7 @@ use nix::sys::socket::{
 use crate::heirs::Heirs;
 use crate::options::Options;
 use crate::orphans::Orphans;
-use crate::supervise::{READY, START_TIMEOUT, Setup, supervise};
+use crate::supervise::{LISTENING, READY, START_TIMEOUT, Setup, supervise};
 use crate::{attend, calls, early, fast, fork, guardian};
 
 /// Exit codes of `finesse-run` itself, as env(1) and nohup(1) have them.
@@ -85,10 +85,6 @@ fn start(
     if fast.is_some() {
         traps.extend(calls::fast_traps());
     }
-    let mut filter = Filter::build(&traps, &calls::foreign_traps())?;
-    if let Some(base) = fast {
-        filter = filter.with_resident(fast::area(base));
-    }
     let (ours, theirs) = socketpair(
         AddressFamily::Unix,
         SockType::SeqPacket,
@@ -107,9 +103,16 @@ fn start(
         socket: theirs,
     };
     let mut setup = Some(setup);
-    fork::orphan(|| setup.take().map_or(1, supervise))?;
+    let between = fork::between(|| setup.take().map_or(1, supervise))?;
     // The copies in this process would keep the report from ever being done.
     drop(setup);
+    // Meanwhile the supervisor starts, on another CPU.
+    let filter = Filter::build(&traps, &calls::foreign_traps());
+    between.wait()?;
+    let mut filter = filter?;
+    if let Some(base) = fast {
+        filter = filter.with_resident(fast::area(base));
+    }
     if !may_install_without_nnp() {
         nix::sys::prctl::set_no_new_privs()?;
     }
@@ -135,13 +138,15 @@ fn hand_over(socket: &OwnedFd, listener: &OwnedFd) -> io::Result<()> {
         nix::sys::time::TimeVal::new(i64::try_from(START_TIMEOUT.as_secs()).unwrap_or(10), 0);
     setsockopt(socket, sockopt::ReceiveTimeout, &limit)?;
     let fds = [listener.as_raw_fd()];
-    sendmsg::<()>(
-        socket.as_raw_fd(),
-        &[IoSlice::new(&[READY])],
-        &[ControlMessage::ScmRights(&fds)],
-        MsgFlags::MSG_NOSIGNAL,
-        None,
-    )?;
+    for _to_one_each in 0..LISTENING {
+        sendmsg::<()>(
+            socket.as_raw_fd(),
+            &[IoSlice::new(&[READY])],
+            &[ControlMessage::ScmRights(&fds)],
+            MsgFlags::MSG_NOSIGNAL,
+            None,
+        )?;
+    }
     let mut byte = [0];
     match recv(socket.as_raw_fd(), &mut byte, MsgFlags::empty())? {
         1 if byte == [READY] => Ok(()),
@@ -152,11 +157,12 @@ fn hand_over(socket: &OwnedFd, listener: &OwnedFd) -> io::Result<()> {
 /// The last resort: a process that only continues calls.
 fn leave_to_the_kernel(listener: OwnedFd) -> io::Result<()> {
     let listener = Arc::new(Listener::new(listener, Arc::new(Ledger::new()?)));
-    fork::orphan(|| {
+    let guardian = || {
         let _ = nix::unistd::setsid();
         guardian::continue_all(&listener, Orphans::default(), &Heirs::default(), None);
         0
-    })
+    };
+    fork::between(|| fork::child(guardian).map_or(1, |_| 0))?.wait()
 }
 
 /// Executes the program; returns the exit code when that fails.

@@ -1,4 +1,4 @@
-//! The supervisor's three processes: the guardian, and below it the workers and the keeper.
+//! The supervisor's three processes: the workers, the guardian and the keeper.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -16,17 +16,27 @@ use crate::confine::Writes;
 use crate::fast::FastPath;
 use crate::guardian::Guard;
 use crate::heirs::{self, Heirs, Inbox};
+use crate::mounts::Mounts;
 use crate::report::Report;
 use crate::targets::Targets;
 use crate::worker::Shared;
 use crate::{confine, fork, passed};
 
-/// What ps(1) shows; the workers have the guardian's.
-const KEEPER: &std::ffi::CStr = c"finesse-keeper";
-const GUARDIAN: &std::ffi::CStr = c"finesse-run";
+/// What ps(1) shows, in 15 bytes at the most. Whoever ends all processes of one name leaves
+/// the program somebody.
+mod name {
+    use std::ffi::CStr;
+
+    pub(super) const WORKERS: &CStr = c"finesse-workers";
+    pub(super) const GUARDIAN: &CStr = c"finesse-guard";
+    pub(super) const KEEPER: &CStr = c"finesse-keeper";
+}
 
 /// The byte by which the workers say that they are ready.
 pub(crate) const READY: u8 = b'+';
+
+/// Processes that each receive the listener from the launcher: the guardian and the workers.
+pub(crate) const LISTENING: usize = 2;
 
 /// What the supervisor is told at its start.
 #[derive(Debug)]
@@ -49,59 +59,54 @@ pub(crate) struct Setup {
     pub(crate) socket: OwnedFd,
 }
 
-/// Runs the supervisor; in a process of its own, with one thread.
+/// Starts the supervisor's processes; in a process between, with one thread.
 pub(crate) fn supervise(setup: Setup) -> i32 {
-    match prepare(setup) {
-        Ok(()) => 0,
-        Err(error) => {
-            tracing::error!("the supervisor cannot start: {error}");
-            1
-        }
-    }
+    ended(start(setup), "processes")
 }
 
-fn prepare(setup: Setup) -> io::Result<()> {
+/// Nobody waits for the filter before it has to: the launcher is still building it.
+fn start(setup: Setup) -> io::Result<()> {
     // Signals of the terminal and the end of its session are for the program.
     nix::unistd::setsid()?;
     leave_behind(&setup)?;
-    let program = i32::try_from(setup.program).ok().and_then(Pid::from_raw);
-    let program = program.ok_or(io::ErrorKind::InvalidInput)?;
-    let program = pidfd_open(program, PidfdFlags::empty())?;
-    let Some(listener_fd) = receive_listener(&setup.socket)? else {
-        // The launcher has said why and runs the program without us.
-        return Ok(());
-    };
-    let listener = Arc::new(Listener::new(listener_fd, Arc::new(Ledger::new()?)));
-    if let Err(error) = listener.set_sync_wake_up() {
-        tracing::debug!("traps cost more on this kernel (no SYNC_WAKE_UP): {error}");
-    }
-    guard(setup, listener, &program)
-}
-
-/// The guardian's process: below it the workers and, once they start, the keeper.
-fn guard(setup: Setup, listener: Arc<Listener>, program: &OwnedFd) -> io::Result<()> {
-    nix::sys::prctl::set_name(GUARDIAN)?;
     let (null, fast) = (dev_null()?, setup.fast);
+    let socket = setup.socket.try_clone()?;
+    let ledger = Arc::new(Ledger::new()?);
     let (inbox, to_guardian) = heirs::way()?;
     let (keepers, to_keeper) = heirs::way()?;
     let mut inboxes = Some((inbox, keepers));
     let heirs = Heirs::new(vec![to_guardian, to_keeper.try_clone()?]);
-    let (ours, for_workers) = (&mut inboxes, Arc::clone(&listener));
-    let workers = fork::child(move || {
+    let (ours, for_workers) = (&mut inboxes, Arc::clone(&ledger));
+    fork::child(move || {
         drop(ours.take());
-        ended(work(setup, heirs, &for_workers, program), "workers")
+        ended(work(setup, heirs, for_workers), "workers")
     })?;
     let (inbox, keepers) = inboxes.ok_or(io::ErrorKind::NotFound)?;
-    let guardian = Guard {
-        listener,
-        ward: Some(workers),
-        name: "workers have",
-        inbox,
-        heirs: Heirs::new(vec![to_keeper]),
-        null,
-        fast,
-    };
-    // The program does not wait for this one.
+    fork::child(move || {
+        let guardian = || {
+            let Some(listener) = receive_listener(&socket, ledger)? else {
+                return Ok(());
+            };
+            drop(socket);
+            let guardian = Guard {
+                listener: Arc::new(listener),
+                wards: "workers have",
+                inbox,
+                heirs: Heirs::new(vec![to_keeper]),
+                null,
+                fast,
+            };
+            guard(guardian, keepers)
+        };
+        ended(guardian(), "guardian")
+    })?;
+    Ok(())
+}
+
+/// The guardian's process; it starts the keeper, for whom the program does not wait.
+fn guard(guardian: Guard, keepers: Inbox) -> io::Result<()> {
+    nix::unistd::setsid()?;
+    nix::sys::prctl::set_name(name::GUARDIAN)?;
     let mut guardian = Some(guardian);
     let mut keepers = Some(keepers);
     let (guardians, inbox) = (&mut guardian, &mut keepers);
@@ -118,8 +123,7 @@ fn guard(setup: Setup, listener: Arc<Listener>, program: &OwnedFd) -> io::Result
 fn keep(guardian: Option<Guard>, inbox: Option<Inbox>) -> io::Result<()> {
     let (guardian, inbox) = guardian.zip(inbox).ok_or(io::ErrorKind::NotFound)?;
     nix::unistd::setsid()?;
-    // Whoever ends all processes of one name leaves the program somebody.
-    nix::sys::prctl::set_name(KEEPER)?;
+    nix::sys::prctl::set_name(name::KEEPER)?;
     let Guard {
         listener,
         inbox: guardians,
@@ -132,8 +136,7 @@ fn keep(guardian: Option<Guard>, inbox: Option<Inbox>) -> io::Result<()> {
     drop((guardians, heirs));
     stand(Guard {
         listener,
-        ward: None,
-        name: "guardian has",
+        wards: "guardian has",
         inbox,
         heirs: Heirs::default(),
         null,
@@ -145,7 +148,10 @@ fn keep(guardian: Option<Guard>, inbox: Option<Inbox>) -> io::Result<()> {
 fn stand(guard: Guard) {
     // The program waits for the workers to start, and there may be few CPUs.
     guard.inbox.wait(BUSY_START);
-    confine(Writes::Nothing);
+    // Many programs are over by then.
+    if !guard.listener.has_ended() {
+        confine(Writes::Nothing);
+    }
     guard.stand();
 }
 
@@ -184,18 +190,24 @@ fn leave_behind(setup: &Setup) -> io::Result<()> {
     std::env::set_current_dir("/")
 }
 
-/// `None` when the launcher gave up.
-fn receive_listener(socket: &OwnedFd) -> io::Result<Option<OwnedFd>> {
+/// `None` when the launcher gave up: it has said why and runs the program without us.
+fn receive_listener(socket: &OwnedFd, ledger: Arc<Ledger>) -> io::Result<Option<Listener>> {
     let (len, descriptors) = passed::receive(socket, &mut [0])?;
     match descriptors.into_iter().next() {
         _ if len == 0 => Ok(None),
-        Some(listener) => Ok(Some(listener)),
+        Some(listener) => Ok(Some(Listener::new(listener, ledger))),
         None => Err(io::Error::other("the launcher sent no listener")),
     }
 }
 
 /// The workers' process.
-fn work(setup: Setup, heirs: Heirs, listener: &Arc<Listener>, program: &OwnedFd) -> io::Result<()> {
+fn work(setup: Setup, heirs: Heirs, ledger: Arc<Ledger>) -> io::Result<()> {
+    nix::sys::prctl::set_name(name::WORKERS)?;
+    let program = i32::try_from(setup.program).ok().and_then(Pid::from_raw);
+    let program = pidfd_open(
+        program.ok_or(io::ErrorKind::InvalidInput)?,
+        PidfdFlags::empty(),
+    )?;
     raise_descriptor_limit();
     let fast = setup.fast.map(FastPath::new).transpose()?;
     let null = dev_null()?;
@@ -211,9 +223,18 @@ fn work(setup: Setup, heirs: Heirs, listener: &Arc<Listener>, program: &OwnedFd)
     if setup.adopts {
         targets.note_foster(setup.program);
     }
+    let mounts = Mounts::new();
+    let Some(listener) = receive_listener(&setup.socket, ledger)? else {
+        return Ok(());
+    };
+    if let Err(error) = listener.set_sync_wake_up() {
+        tracing::debug!("traps cost more on this kernel (no SYNC_WAKE_UP): {error}");
+    }
+    let listener = Arc::new(listener);
     let shared = Shared::new(
-        Arc::clone(listener),
+        Arc::clone(&listener),
         targets,
+        mounts,
         Arc::clone(&report),
         heirs,
         setup.no_bypass,
@@ -223,7 +244,7 @@ fn work(setup: Setup, heirs: Heirs, listener: &Arc<Listener>, program: &OwnedFd)
     send(setup.socket.as_raw_fd(), &[READY], MsgFlags::MSG_NOSIGNAL)?;
     drop(setup.socket);
 
-    wait_for(program.as_fd(), PollFlags::IN, Some(listener))?;
+    wait_for(program.as_fd(), PollFlags::IN, Some(&listener))?;
     if setup.print_report {
         eprint!("{}", report.to_table());
     }

@@ -10,6 +10,7 @@
 //! for instance. A watchdog looks for that, every few milliseconds while there are calls
 //! and not at all while there are none.
 
+use std::cell::LazyCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -111,7 +112,9 @@ impl Turns {
 
     /// Watches over the turns; `more` starts another worker.
     pub(crate) fn watch(self: &Arc<Self>, more: impl Fn()) {
-        let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+        let cpus = LazyCell::new(|| {
+            std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
+        });
         let mut quiet = 0;
         let (mut seen, mut seen_mixed) = (0, 0);
         loop {
@@ -126,7 +129,7 @@ impl Turns {
             // Some threads take turns in one program without ever calling at once; many
             // switches mean that they do not wait for each other.
             let many = switches * 4 > calls && calls > 20;
-            self.want(if many { cpus } else { 1 });
+            self.want(if many { *cpus } else { 1 });
             quiet = if calls == 0 { quiet + 1 } else { 0 };
             if quiet >= QUIET {
                 self.sleep_until_called(received);

@@ -74,6 +74,7 @@ impl Shared {
     pub(crate) fn new(
         listener: Arc<Listener>,
         targets: Targets,
+        mounts: Mounts,
         report: Arc<Report>,
         heirs: Heirs,
         no_bypass: bool,
@@ -82,7 +83,7 @@ impl Shared {
         Arc::new(Shared {
             listener,
             targets,
-            mounts: Mounts::new(),
+            mounts,
             report,
             heirs,
             no_bypass,

@@ -10,8 +10,6 @@ use nix::unistd::Pid;
 pub(crate) struct Process {
     pub(crate) pid: i32,
     name: String,
-    parent: i32,
-    session: i32,
     /// utime and stime, in clock ticks.
     pub(crate) ticks: u64,
 }
@@ -30,12 +28,9 @@ impl Process {
         let (name, rest) = stat.split_once('(')?.1.rsplit_once(')')?;
         let fields: Vec<_> = rest.split_whitespace().collect();
         let number = |index: usize| fields.get(index)?.parse::<i64>().ok();
-        let small = |index| i32::try_from(number(index)?).ok();
         Some(Process {
             pid,
             name: name.to_owned(),
-            parent: small(1)?,
-            session: small(3)?,
             ticks: u64::try_from(number(11)? + number(12)?).ok()?,
         })
     }
@@ -69,20 +64,10 @@ pub(crate) fn supervisor(marker: &Path) -> Option<Supervisor> {
         .filter_map(Process::of)
         .filter(named)
         .collect();
-    let (keepers, all): (Vec<_>, Vec<_>) = all
-        .into_iter()
-        .partition(|process| process.name == "finesse-keeper");
-    let guardian = all
-        .iter()
-        .find(|process| process.session == process.pid)?
-        .clone();
-    let workers = all
-        .iter()
-        .find(|process| process.parent == guardian.pid)
-        .cloned();
+    let one = |name| all.iter().find(|process| process.name == name).cloned();
     Some(Supervisor {
-        keeper: keepers.into_iter().next(),
-        guardian,
-        workers,
+        keeper: one("finesse-keeper"),
+        guardian: one("finesse-guard")?,
+        workers: one("finesse-workers"),
     })
 }

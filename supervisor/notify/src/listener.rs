@@ -5,6 +5,8 @@ use std::num::NonZeroU64;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
 use crate::ledger::{ENTRIES, Ledger};
 
 /// `AUDIT_ARCH_X86_64` (linux/audit.h).
@@ -90,11 +92,12 @@ impl Listener {
         }
     }
 
-    /// Waits for the next notification. Blocks even when all filtered threads are gone;
-    /// poll(2) tells that by `POLLHUP`.
+    /// Waits for the next notification. Older kernels block even when all filtered threads
+    /// are gone; poll(2) tells that by `POLLHUP`.
     ///
     /// # Errors
-    /// What the kernel answers, except `EINTR` and `ENOENT` (the thread died meanwhile).
+    /// What the kernel answers, except `EINTR` and, while there are filtered threads,
+    /// `ENOENT` (the thread died meanwhile).
     pub fn receive(self: &Arc<Self>) -> io::Result<Notification> {
         let entry = self.lock_free().pop().ok_or(io::ErrorKind::OutOfMemory)?;
         let received = loop {
@@ -106,8 +109,10 @@ impl Listener {
                 break Ok(self.ledger.read(entry));
             }
             let error = io::Error::last_os_error();
-            if !matches!(error.raw_os_error(), Some(libc::EINTR | libc::ENOENT)) {
-                break Err(error);
+            match error.raw_os_error() {
+                Some(libc::EINTR) => {}
+                Some(libc::ENOENT) if !self.has_ended() => {}
+                _ => break Err(error),
             }
         };
         match received {
@@ -123,6 +128,14 @@ impl Listener {
                 Err(error)
             }
         }
+    }
+
+    /// Whether the last filtered thread is gone.
+    pub fn has_ended(&self) -> bool {
+        let mut fds = [PollFd::new(self.fd.as_fd(), PollFlags::empty())];
+        let ended = PollFlags::POLLHUP | PollFlags::POLLERR;
+        poll(&mut fds, PollTimeout::ZERO).is_ok()
+            && fds[0].revents().is_some_and(|news| news.intersects(ended))
     }
 
     /// What a dead process left behind. Call only once that process is gone, and before
