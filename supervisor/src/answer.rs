@@ -35,6 +35,13 @@ pub(crate) struct MountFacts {
     pub(crate) statfs_flags: i64,
 }
 
+impl MountFacts {
+    /// `st_dev`: `new_encode_dev` (include/linux/kdev_t.h).
+    pub(crate) fn st_dev(self) -> u64 {
+        layout::encode_device(self.device)
+    }
+}
+
 /// `wait_event`'s patience in the kernel's FUSE code is endless; ours for a worker is
 /// short, then the call counts as slow.
 pub(crate) const BRIEF: Duration = Duration::from_millis(1);

@@ -72,8 +72,8 @@ pub(crate) struct Seen<'c> {
 pub(crate) enum Served {
     /// Answer it with 0.
     Done,
-    /// Answer it with the reply in this slot.
-    TakenOver(Arc<Connection>, u32),
+    /// Answer it with the reply in this slot of the session with this mount.
+    TakenOver(Arc<Connection>, Arc<Mount>, u32),
 }
 
 /// Where the agent is to lie in all targets of one run; none where the policy looks at
@@ -111,6 +111,7 @@ impl FastPath {
         let agent = rustix::fs::memfd_create("finesse-agent", MemfdFlags::CLOEXEC)?;
         rustix::fs::ftruncate(&agent, layout::PASSING_END)?;
         rustix::io::pwrite(&agent, finesse_agent::image(), 0)?;
+        rustix::io::pwrite(&agent, &finesse_agent::table(), layout::CALLS)?;
         Ok(FastPath {
             base,
             agent,
@@ -157,8 +158,9 @@ impl FastPath {
             }
             Stage::Resident(resident) => {
                 let connection = Arc::clone(resident.connection());
+                let mount = Arc::clone(resident.mount());
                 *stage = Stage::Resident(resident);
-                Served::TakenOver(connection, self.slot(notification))
+                Served::TakenOver(connection, mount, self.slot(notification))
             }
             // Forged: no agent asks then.
             other => {
@@ -176,14 +178,21 @@ impl FastPath {
 
     /// A target is about to change something that its requests hang on: it posts nothing
     /// until it traps again and is found to be as it should. Returns the calls that it has
-    /// made without a trap, if it ends.
-    pub(crate) fn observe(&self, tid: u32, thread: Option<&Thread>, event: Event) -> Option<u64> {
+    /// made without a trap, by number, if it ends.
+    pub(crate) fn observe(
+        &self,
+        tid: u32,
+        thread: Option<&Thread>,
+        event: Event,
+    ) -> Vec<(i32, u64)> {
         // First, and whoever it is: a child of vfork(2) has the memory of its parent.
         resident::disable(self.base, tid);
-        let thread = thread?;
+        let Some(thread) = thread else {
+            return Vec::new();
+        };
         let mut stage = thread.process().stage().lock();
         let Stage::Resident(resident) = &mut *stage else {
-            return None;
+            return Vec::new();
         };
         let is_single = resident::threads(tid) == Some(1);
         match event {
@@ -203,7 +212,7 @@ impl FastPath {
                 *stage = off(thread, "it confines itself");
             }
         }
-        None
+        Vec::new()
     }
 
     /// The mount table, or a way to a mount, has changed.

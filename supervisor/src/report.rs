@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use hdrhistogram::Histogram;
@@ -29,13 +28,13 @@ pub(crate) enum Outcome {
 #[derive(Debug)]
 pub(crate) struct Report {
     calls: Option<Mutex<HashMap<i32, Line>>>,
-    /// Calls that programs have posted themselves, of those that have ended.
-    untrapped: AtomicU64,
 }
 
 #[derive(Debug, Default)]
 struct Line {
     bypassed: u64,
+    /// Without a trap: posted by the program itself, if it has ended.
+    untrapped: u64,
     failed: u64,
     refused: u64,
     continued: HashMap<Reason, u64>,
@@ -46,7 +45,6 @@ struct Line {
 /// The report as data.
 #[derive(Debug, Serialize)]
 struct Json {
-    untrapped: u64,
     calls: Vec<JsonLine>,
 }
 
@@ -54,6 +52,7 @@ struct Json {
 struct JsonLine {
     syscall: &'static str,
     bypassed: u64,
+    untrapped: u64,
     failed: u64,
     refused: u64,
     continued: u64,
@@ -66,13 +65,13 @@ impl Report {
     pub(crate) fn new(wanted: bool) -> Self {
         Report {
             calls: wanted.then(Mutex::default),
-            untrapped: AtomicU64::new(0),
         }
     }
 
-    /// A program that posted so many calls itself ends.
-    pub(crate) fn add_untrapped(&self, calls: u64) {
-        self.untrapped.fetch_add(calls, Ordering::Relaxed);
+    /// A program ends that posted so many of these calls itself.
+    pub(crate) fn add_untrapped(&self, number: i32, count: u64) {
+        let Some(calls) = &self.calls else { return };
+        calls.lock().entry(number).or_default().untrapped += count;
     }
 
     /// Notes what became of the system call `number`, received at `started`.
@@ -101,7 +100,6 @@ impl Report {
     /// As `--report-json` writes it.
     pub(crate) fn to_json(&self) -> String {
         let json = Json {
-            untrapped: self.untrapped.load(Ordering::Relaxed),
             calls: self.lines(),
         };
         serde_json::to_string_pretty(&json).unwrap_or_else(|e| format!("{{\"error\":\"{e}\"}}"))
@@ -110,8 +108,8 @@ impl Report {
     /// As `--report` prints it.
     pub(crate) fn to_table(&self) -> String {
         let mut table = format!(
-            "{:<14}{:>10}{:>8}{:>11}{:>12}{:>9}  continued because\n",
-            "system call", "bypassed", "failed", "continued", "median µs", "p99 µs"
+            "{:<14}{:>10}{:>11}{:>8}{:>11}{:>12}{:>9}  continued because\n",
+            "system call", "bypassed", "untrapped", "failed", "continued", "median µs", "p99 µs"
         );
         for line in self.lines() {
             let time = |us: Option<f64>| us.map_or("-".to_owned(), |us| format!("{us:.1}"));
@@ -125,19 +123,16 @@ impl Report {
             }
             let _ = writeln!(
                 table,
-                "{:<14}{:>10}{:>8}{:>11}{:>12}{:>9}  {}",
+                "{:<14}{:>10}{:>11}{:>8}{:>11}{:>12}{:>9}  {}",
                 line.syscall,
                 line.bypassed,
+                line.untrapped,
                 line.failed,
                 line.continued,
                 time(line.median_us),
                 time(line.p99_us),
                 reasons.join(", ")
             );
-        }
-        let untrapped = self.untrapped.load(Ordering::Relaxed);
-        if untrapped > 0 {
-            let _ = writeln!(table, "served without a trap: {untrapped}");
         }
         table
     }
@@ -151,7 +146,9 @@ impl Report {
             .iter()
             .map(|(number, line)| line.to_json(*number))
             .collect();
-        lines.sort_by_key(|line| std::cmp::Reverse((line.bypassed, line.continued)));
+        lines.sort_by_key(|line| {
+            std::cmp::Reverse((line.bypassed + line.untrapped, line.continued))
+        });
         lines
     }
 }
@@ -174,6 +171,7 @@ impl Line {
         JsonLine {
             syscall: calls::name(number),
             bypassed: self.bypassed,
+            untrapped: self.untrapped,
             failed: self.failed,
             refused: self.refused,
             continued: self.continued.values().sum(),

@@ -301,8 +301,8 @@ impl Worker {
         };
         let met = self.shared.targets.thread(tid).ok();
         let thread = met.as_ref().map(|met| met.thread.as_ref());
-        if let Some(calls) = fast.observe(tid, thread, event) {
-            self.shared.report.add_untrapped(calls);
+        for (number, calls) in fast.observe(tid, thread, event) {
+            self.shared.report.add_untrapped(number, calls);
         }
     }
 
@@ -316,7 +316,7 @@ impl Worker {
         };
         match fast.serve(&notification, &thread) {
             Served::Done => notification.succeed(0),
-            Served::TakenOver(connection, slot) => {
+            Served::TakenOver(connection, mount, slot) => {
                 notification.set_forwarded(trace::UNKNOWN);
                 let Some(pending) = connection.client().adopt(slot) else {
                     return notification.fail(libc::EIO);
@@ -326,7 +326,7 @@ impl Worker {
                 };
                 let answer = Answer {
                     is_taken_over: true,
-                    ..self.answer(&call, MountFacts::default(), started)
+                    ..self.answer(&call, mount.facts(), started)
                 };
                 self.finish(
                     notification,
@@ -373,12 +373,7 @@ impl Worker {
     }
 
     fn prepare_answer(&self, call: &PathCall, at: &Located<'_>, started: Instant) -> Answer {
-        let facts = MountFacts {
-            device: at.mount.device,
-            mount_id: at.mount.id,
-            statfs_flags: at.mount.statfs_flags,
-        };
-        self.answer(call, facts, started)
+        self.answer(call, at.mount.facts(), started)
     }
 
     fn answer(&self, call: &PathCall, facts: MountFacts, started: Instant) -> Answer {

@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn everything_is_where_the_layout_says() {
         let end = image().len() as u64;
-        assert!(layout::TRAPPING < end && end <= layout::STUBS);
+        assert!(layout::TRAPPING < end && end <= layout::CALLS);
         assert!((layout::TRAPPING..end).contains(&entry()));
         let last = takeovers() + u64::from(layout::SLOTS) * layout::TAKEOVER;
         assert!(last <= layout::TRAPPING);
@@ -98,7 +98,8 @@ mod tests {
         }
         let paths = layout::PATHS + u64::from(layout::SLOTS) * layout::PATH;
         assert!(paths < layout::RING);
-        assert!(layout::BLOCKS + u64::from(layout::SLOTS) * layout::BLOCK as u64 <= layout::PATHS);
+        let blocks = u64::from(layout::SLOTS) * layout::BLOCK as u64;
+        assert!(layout::BLOCKS + blocks <= layout::SERVED);
     }
 
     #[test]

@@ -3,6 +3,12 @@
 
 /// Calls from below this notify the supervisor.
 pub const TRAPPING: u64 = 0x1000;
+/// The table of calls: a byte a number, then the rows.
+pub const CALLS: u64 = 0x8000;
+/// Call numbers from 0 up to this.
+pub const CALL_NUMBERS: usize = 512;
+/// Length of a row.
+pub const CALL: usize = 32;
 /// First stub.
 pub const STUBS: u64 = 0x10000;
 /// Length of a stub.
@@ -19,6 +25,8 @@ pub const BLOCKS: u64 = STATE + 0x1000;
 pub const BLOCK: usize = 0x200;
 /// Blocks, and slots of the channel that are used.
 pub const SLOTS: u32 = 16;
+/// How many calls of each row were answered without the kernel, u64 each.
+pub const SERVED: u64 = STATE + 0x3000;
 /// First path.
 pub const PATHS: u64 = 0x24000;
 /// Length of a path's buffer.
@@ -46,14 +54,16 @@ pub mod state {
     pub const DEVICE: usize = 40;
     /// u64.
     pub const MOUNT_ID: usize = 48;
-    /// u64; calls answered without the kernel.
-    pub const SERVED: usize = 56;
     /// u64; calls let through.
     pub const PASSED: usize = 64;
     /// u64; length of the mountpoint's path.
     pub const PREFIX_LEN: usize = 72;
     /// u64; number of bases.
     pub const GRANTED: usize = 80;
+    /// u64; a bit for each operation that may be bypassed.
+    pub const OPERATIONS: usize = 88;
+    /// u64; `st_dev`.
+    pub const ST_DEV: usize = 96;
     /// The mountpoint's path.
     pub const PREFIX: usize = 0x100;
     /// Longest mountpoint.

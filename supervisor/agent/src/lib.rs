@@ -5,6 +5,7 @@
 //! ```text
 //!  base + 0x00000   calls from here always notify the supervisor: start, take-overs
 //!         0x01000   the agent; the filter lets calls from here pass
+//!         0x08000   the calls that it knows
 //!         0x10000   stubs, one a rewritten site; likewise
 //!         0x20000   state: what the supervisor says, then a block a slot (wiped by fork)
 //!         0x24000   a path a slot
@@ -12,8 +13,10 @@
 //!  0x050F0000       where rewritten sites jump through
 //! ```
 
+mod calls;
 #[allow(unsafe_code)]
 mod image;
 pub mod layout;
 
+pub use calls::{knows, numbers, table};
 pub use image::{Bootstrap, entry, image, takeovers};

@@ -75,7 +75,7 @@ pub(super) fn statfs(statfs: &Statfs, facts: MountFacts) -> Vec<u8> {
 }
 
 /// `new_encode_dev` (include/linux/kdev_t.h).
-fn encode_device((major, minor): (u32, u32)) -> u64 {
+pub(super) fn encode_device((major, minor): (u32, u32)) -> u64 {
     u64::from(minor & 0xff | major << 8 | (minor & !0xff) << 12)
 }
 

@@ -1,12 +1,14 @@
 //! A target that posts itself.
 
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use finesse_agent::layout::{self, block, state};
 use finesse_channel::Geometry;
 use finesse_notify::{read_bytes, write_bytes};
-use finesse_wire::NodeId;
+use finesse_policy::Decision;
+use finesse_wire::{NodeId, Operation};
 
 use super::site::Sites;
 use super::{Seen, Why};
@@ -71,13 +73,27 @@ impl Resident {
         self.connection.unbind();
     }
 
-    /// Calls that the agent has answered.
-    pub(super) fn served(&self, tid: u32) -> Option<u64> {
-        self.state(tid, state::SERVED)
+    /// Calls that the agent has answered, by their numbers.
+    pub(super) fn served(&self, tid: u32) -> Vec<(i32, u64)> {
+        let numbers = finesse_agent::numbers();
+        let mut counts = Vec::new();
+        let at = self.base + layout::SERVED;
+        if read_bytes(tid, at, numbers.len() * 8, &mut counts).is_err() {
+            return Vec::new();
+        }
+        let counts = counts.as_chunks().0.iter().copied().map(u64::from_le_bytes);
+        numbers
+            .zip(counts)
+            .filter(|(_, count)| *count > 0)
+            .collect()
     }
 
     pub(super) fn connection(&self) -> &Arc<Connection> {
         &self.connection
+    }
+
+    pub(super) fn mount(&self) -> &Arc<Mount> {
+        &self.mount
     }
 
     /// Writes all that the agent needs to know.
@@ -87,13 +103,15 @@ impl Resident {
         };
         let mut page = Page::new(0x1000);
         page.put(state::ENABLED, &1_u64.to_le_bytes());
-        page.put(state::SERVED, &self.served(tid).unwrap_or(0).to_le_bytes());
         page.put(state::PID, &thread.process().tgid().to_le_bytes());
         page.put(state::UMASK, &umask.to_le_bytes());
         page.put(state::RING, &(self.base + layout::RING).to_le_bytes());
         page.put(state::DEVICE, &self.mount.device.0.to_le_bytes());
         page.put(state::DEVICE + 4, &self.mount.device.1.to_le_bytes());
         page.put(state::MOUNT_ID, &self.mount.id.to_le_bytes());
+        page.put(state::ST_DEV, &self.mount.facts().st_dev().to_le_bytes());
+        let operations = self.operations(thread);
+        page.put(state::OPERATIONS, &operations.to_le_bytes());
         // Without one, every path might be below it, and all absolute ones trap.
         let prefix = self.prefix(thread).unwrap_or_default();
         page.put(
@@ -107,6 +125,25 @@ impl Resident {
             page.put(state::GRANTS + index * 8, &node.0.to_le_bytes());
         }
         write_bytes(tid, self.base + layout::STATE, &page.0)
+    }
+
+    /// A bit for each operation that the policy and the mount let programs bypass here.
+    fn operations(&self, thread: &Thread) -> u64 {
+        let decide = |operation: Operation| {
+            thread.process().policy().decide(&finesse_policy::Call {
+                operation,
+                mount: &self.mount.mountpoint,
+                path: Path::new(""),
+            })
+        };
+        // access(2) may ask whether it may write.
+        let may_write = |operation: Operation| {
+            !self.mount.is_read_only() || operation.is_lookup() && operation != Operation::Access
+        };
+        Operation::all()
+            .filter(|operation| may_write(*operation))
+            .filter(|operation| decide(*operation) == Decision::Bypass)
+            .fold(0, |bits, operation| bits | 1 << operation as u8)
     }
 
     /// The mountpoint's path, if absolute paths lead there without anybody's permission: the

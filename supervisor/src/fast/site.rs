@@ -13,15 +13,6 @@ use super::memory::Memory;
 use super::resident::threads;
 use crate::targets::share_memory;
 
-/// Calls that the agent knows.
-const KNOWN: [i64; 5] = [
-    libc::SYS_unlink,
-    libc::SYS_rmdir,
-    libc::SYS_mkdir,
-    libc::SYS_unlinkat,
-    libc::SYS_mkdirat,
-];
-
 const SYSCALL: [u8; 2] = [0x0F, 0x05];
 /// The instruction before the call, and the call.
 const LEN: u64 = 7;
@@ -88,7 +79,7 @@ impl Sites {
     /// Rewrites the site of a call that trapped, if it can be.
     pub(super) fn rewrite(&mut self, notification: &Notification) {
         let after = notification.returns_to();
-        if !KNOWN.contains(&notification.number().into()) || self.seen.contains(&after) {
+        if !finesse_agent::knows(notification.number()) || self.seen.contains(&after) {
             return;
         }
         // Once there are threads there will be; a child of vfork(2) goes soon.

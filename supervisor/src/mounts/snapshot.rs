@@ -12,6 +12,7 @@ use rustix::fs::{AtFlags, CWD, Statx, StatxFlags, statx};
 
 use super::path_watch::PathWatch;
 use super::{table, unique};
+use crate::answer::MountFacts;
 use crate::discovery::Door;
 
 /// One FUSE mount.
@@ -54,6 +55,20 @@ pub(crate) struct Snapshot {
 type DirectoryId = (u64, u64);
 
 impl Mount {
+    /// What the kernel adds to a file system's answers.
+    pub(crate) fn facts(&self) -> MountFacts {
+        MountFacts {
+            device: self.device,
+            mount_id: self.id,
+            statfs_flags: self.statfs_flags,
+        }
+    }
+
+    /// Whether nothing can be changed through it.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
     /// Whether its path leads to its root, and a watch tells when that changes.
     pub(crate) fn is_found_by_path(&self) -> bool {
         self.is_steady && self.whole
