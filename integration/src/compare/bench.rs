@@ -138,7 +138,7 @@ impl<'a> Bench<'a> {
         let needed: &[&Result<PathBuf, ProgramError>] = match column {
             Column::Native => &[],
             Column::Fuse(_) => &[&self.mount_plain],
-            Column::Bypass(_) | Column::Rehearsal => &[&self.mount, &self.run],
+            Column::Bypass(_) | Column::Fast | Column::Rehearsal => &[&self.mount, &self.run],
         };
         let busybox = (!job.workload.threaded()).then_some(&self.busybox);
         let mut needed = needed.iter().copied().chain(busybox);
@@ -187,7 +187,7 @@ impl<'a> Bench<'a> {
         let program = match column {
             Column::Native => return Ok(None),
             Column::Fuse(_) => available(&self.mount_plain)?,
-            Column::Bypass(_) | Column::Rehearsal => available(&self.mount)?,
+            Column::Bypass(_) | Column::Fast | Column::Rehearsal => available(&self.mount)?,
         };
         let file_system = source.map_or(FileSystem::Memory, FileSystem::Passthrough);
         let mut request = MountRequest::new(program, file_system);
@@ -276,7 +276,7 @@ impl<'a> Bench<'a> {
         Ok(command)
     }
 
-    /// `program`, under finesse-run in the bypass column.
+    /// `program`, under finesse-run in the columns of the bypass.
     fn watched(&self, program: &Path, job: &Job, column: &Column) -> Result<Command> {
         if matches!(column, Column::Native | Column::Fuse(_)) {
             return Ok(Command::new(program));
@@ -284,6 +284,9 @@ impl<'a> Bench<'a> {
         let mut command = Command::new(available(&self.run)?);
         if *column == Column::Rehearsal {
             command.arg("--report-json").arg(self.calls_file());
+        }
+        if *column == Column::Fast {
+            command.arg("--fast");
         }
         if job.workload.policy == Policy::Lookups {
             command.arg("--policy").arg(&self.policy);

@@ -32,7 +32,9 @@ pub enum Column {
     Fuse(Placement),
     /// A mount with both doors, the driver under finesse-run.
     Bypass(Placement),
-    /// The latter with finesse-run's report: never timed.
+    /// The same under `finesse-run --fast`.
+    Fast,
+    /// The bypass with finesse-run's report: never timed.
     Rehearsal,
 }
 
@@ -44,6 +46,7 @@ impl Column {
             Self::Native => "native".to_owned(),
             Self::Fuse(placement) => format!("fuse ({placement})"),
             Self::Bypass(placement) => format!("bypass ({placement})"),
+            Self::Fast => "fast".to_owned(),
             Self::Rehearsal => "rehearsal of the bypass".to_owned(),
         }
     }
@@ -52,17 +55,26 @@ impl Column {
     #[must_use]
     pub fn placement(&self) -> Placement {
         match self {
-            Self::Native | Self::Rehearsal => Placement::DEFAULT,
+            Self::Native | Self::Fast | Self::Rehearsal => Placement::DEFAULT,
             Self::Fuse(placement) | Self::Bypass(placement) => *placement,
         }
     }
+}
+
+/// Columns that are there only when they are asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Extra {
+    /// The bypass with program and file system on one CPU.
+    pub pinned: bool,
+    /// [`Column::Fast`].
+    pub fast: bool,
 }
 
 /// The columns of a row. A row whose program never works on the mount needs no placements.
 ///
 /// # Errors
 /// The CPUs of this process cannot be found out.
-pub fn columns(on_mount: bool, quick: bool, pin_bypass: bool) -> Result<Vec<Column>> {
+pub fn columns(on_mount: bool, quick: bool, extra: Extra) -> Result<Vec<Column>> {
     let placements =
         placement::all(quick).context("cannot find out on which CPUs this process may run")?;
     let pinned = placements
@@ -77,8 +89,9 @@ pub fn columns(on_mount: bool, quick: bool, pin_bypass: bool) -> Result<Vec<Colu
     let mut columns = vec![Column::Native];
     columns.extend(fuse.iter().copied().map(Column::Fuse));
     columns.push(Column::Bypass(Placement::DEFAULT));
+    columns.extend(extra.fast.then_some(Column::Fast));
     // What the runtime's servers are is its own affair: only the CPU is taken over.
-    let pinned = pinned.filter(|_| pin_bypass && on_mount);
+    let pinned = pinned.filter(|_| extra.pinned && on_mount);
     columns.extend(pinned.map(|place| {
         Column::Bypass(Placement {
             threads: None,

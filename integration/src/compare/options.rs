@@ -38,6 +38,9 @@ pub struct Options {
     /// Measure the bypass with program and file system on one CPU as well (a column of its own)
     #[arg(long)]
     pub pin_bypass: bool,
+    /// Measure `finesse-run --fast` as well (a column of its own)
+    #[arg(long)]
+    pub fast: bool,
     /// Write the figures to FILE as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,

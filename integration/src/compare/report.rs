@@ -41,6 +41,9 @@ pub struct Row {
     /// The bypass with program and file system on one CPU, when it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bypass_pinned_us: Option<f64>,
+    /// Programs that post their requests themselves, when it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fast_us: Option<f64>,
     /// Which placement was the fastest.
     pub fuse_best_placement: Option<&'static str>,
     /// Operations of a repetition.
@@ -135,6 +138,7 @@ impl Row {
             fuse_best_us: best.map(|best| best.0),
             bypass_us: median(Column::Bypass(Placement::DEFAULT)),
             bypass_pinned_us: pinned.map(|(.., summary)| summary.median),
+            fast_us: median(Column::Fast),
             fuse_best_placement: best.map(|best| best.1),
             ops: job.ops,
             lookups_bypassed: job.workload.policy == Policy::Lookups,

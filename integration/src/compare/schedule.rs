@@ -27,6 +27,10 @@ impl Schedule {
     /// The CPUs of this process cannot be found out.
     pub fn new(options: &Options, workloads: &[&'static Workload]) -> Result<Self> {
         let mut rows = Vec::new();
+        let extra = column::Extra {
+            pinned: options.pin_bypass,
+            fast: options.fast,
+        };
         for &served in options.file_systems() {
             for threads in options.threads.iter().copied().map(usize::from) {
                 for workload in workloads
@@ -35,8 +39,7 @@ impl Schedule {
                 {
                     let in_memory = served == column::Served::Memory;
                     let ops = workload.operations(in_memory, options.quick, threads);
-                    let columns =
-                        column::columns(workload.on_mount(), options.quick, options.pin_bypass)?;
+                    let columns = column::columns(workload.on_mount(), options.quick, extra)?;
                     rows.push((
                         Job {
                             workload,

@@ -24,6 +24,8 @@ const HEADER: [&str; 11] = [
 /// The column that is there only when it was asked for, before the ratios.
 const PINNED: &str = "bypass, same CPU";
 const PINNED_AT: usize = 7;
+/// Those that are there only when `--fast` was asked for, at the end.
+const FAST: [&str; 2] = ["fast", "fast × native"];
 
 /// All rows, a table for each file system and number of threads. On a terminal it fits its width.
 #[must_use]
@@ -63,6 +65,10 @@ fn table(rows: &[Row], on_terminal: bool) -> Table {
     if pinned {
         header.insert(PINNED_AT, PINNED.to_owned());
     }
+    let fast = rows.iter().any(|row| row.fast_us.is_some());
+    if fast {
+        header.extend(FAST.map(str::to_owned));
+    }
     let mut table = Table::new();
     table.load_preset(UTF8_HORIZONTAL_ONLY);
     // A line below the header and none between the rows.
@@ -75,6 +81,13 @@ fn table(rows: &[Row], on_terminal: bool) -> Table {
         let mut cells = cells(row).to_vec();
         if pinned {
             cells.insert(PINNED_AT, column(row, "bypass (same CPU)"));
+        }
+        if fast {
+            let ratio = row
+                .native_us
+                .zip(row.fast_us)
+                .map(|(native, fast)| native / fast);
+            cells.extend([column(row, "fast"), times(ratio)]);
         }
         table.add_row(cells);
     }
@@ -190,6 +203,15 @@ mod tests {
             text.contains(PINNED) && text.contains("15.0 ±10%"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn the_fast_path_has_its_columns_only_when_it_was_measured() {
+        let mut row = row("unlink", Served::Passthrough, [10.0, 60.0, 30.0, 15.0]);
+        let text = |row: &Row| table(std::slice::from_ref(row), false).to_string();
+        assert!(!text(&row).contains(FAST[1]));
+        row.fast_us = Some(8.0);
+        assert!(text(&row).contains(FAST[1]) && text(&row).contains("1.25"));
     }
 
     #[test]
