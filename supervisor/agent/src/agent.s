@@ -97,6 +97,8 @@
 .set H_BELL,      128
 .set H_SLEEPERS,  192
 .set H_SPINNERS,  256
+.set H_CLIENT_CPU, 384
+.set H_SERVER_CPU, 448
 
 # A reply with attributes, from its length word on, see docs/PROTOCOL.md.
 .set R_INO,     9
@@ -119,9 +121,12 @@
 
 .set MADV_DONTFORK, 10
 .set MADV_WIPEONFORK, 18
+.set FUTEX_WAIT, 0
+.set FUTEX_WAKE, 1
 .set EINTR, 4
 .set EIO, 5
 .set EFAULT, 14
+.set ETIMEDOUT, 110
 .set AT_REMOVEDIR, 0x200
 .set UTIME_NOW, 0x3fffffff
 .set UTIME_OMIT, 0x3ffffffe
@@ -310,6 +315,15 @@ entry:
     mov r13, [rcx + B_R13]
     mov r14, [rcx + B_R14]
     mov r15, [rcx + B_R15]
+.endm
+
+# The CPU plus one, as channel/src/placement.rs has it, into ecx: what vgetcpu
+# (arch/x86/include/asm/segment.h, __CPUNODE_SEG) reads.
+.macro own_cpu
+    mov ecx, 0x7b
+    lsl ecx, ecx
+    and ecx, 0xfff
+    inc ecx
 .endm
 
 claimed:
@@ -635,27 +649,67 @@ post:
     or eax, 1
     xchg [r10], eax
     mov rdi, [r12 + RING]
-    cmp dword ptr [rdi + H_SPINNERS], 0
-    jne 3f
+    # Where we run, for the server's threads to go elsewhere.
+    own_cpu
+    cmp [rdi + H_CLIENT_CPU], ecx
+    je 1f
+    mov [rdi + H_CLIENT_CPU], ecx
+1:  cmp dword ptr [rdi + H_SPINNERS], 0
+    jne watch
     cmp dword ptr [rdi + H_SLEEPERS], 0
-    je 3f
+    je watch
     add rdi, H_BELL
     lock inc dword ptr [rdi]
     mov r13, r10
-    mov esi, 1
+    mov esi, FUTEX_WAKE
     mov edx, 1
     mov eax, SYS_futex
     syscall
     mov r10, r13
-3:  lea edx, [r15 + 3]
-    mov ecx, 4000
+    # Until it is awake there is nothing to see.
+    jmp sleep
+
+    # As long as the server has a CPU of its own.
 watch:
-    mov eax, [r10]
-    cmp eax, edx
+    mov r8d, 64
+    lea edx, [r15 + 3]
+1:  own_cpu
+    cmp [rdi + H_SERVER_CPU], ecx
+    je sleep
+    mov ecx, 64
+2:  cmp [r10], edx
     je replied
     pause
     dec ecx
-    jne watch
+    jne 2b
+    dec r8d
+    jne 1b
+
+    # The server wakes who has said so before it looked the last time (Doorbell::sleep).
+sleep:
+    mov eax, 1
+    xchg [r10 + 4], eax
+    mov edx, [r10]
+    lea eax, [rdx - 1]
+    cmp eax, r15d
+    je 1f
+    lea eax, [rdx - 2]
+    cmp eax, r15d
+    jne 2f
+1:  mov r13, r10
+    mov rdi, r10
+    mov esi, FUTEX_WAIT
+    lea r10, [rip + patience]
+    mov eax, SYS_futex
+    syscall
+    mov r10, r13
+    cmp eax, -ETIMEDOUT
+    jne sleep
+    mov edx, [r10]
+2:  mov dword ptr [r10 + 4], 0
+    lea eax, [r15 + 3]
+    cmp edx, eax
+    je replied
     # Not soon. What nobody has taken goes by the trap; for the rest the supervisor waits,
     # which sleeps better than we do.
     lea eax, [r15 + 1]
@@ -667,6 +721,11 @@ watch:
     leave_with B_RAX
     mov r11, [rcx + B_TRAP]
     jmp restore
+
+# struct timespec: for how long a thread sleeps in the agent.
+.balign 8
+patience:
+    .quad 0, 1000000
 
 # The answer comes from here; r8 to r10, rcx and rdx are kept.
 .macro count_served
