@@ -274,12 +274,13 @@ impl Drop for Mounted {
     }
 }
 
-/// Whether mountinfo lists a FUSE mount at `path`; asks nobody else, so that a hung mount hangs nothing.
+/// Whether mountinfo lists a FUSE mount at `path`, in the mount namespace of the calling thread; asks nobody
+/// else, so that a hung mount hangs nothing.
 ///
 /// # Errors
-/// /proc/self/mountinfo cannot be read.
+/// /proc/thread-self/mountinfo cannot be read.
 pub fn is_fuse_mount(path: &Path) -> io::Result<bool> {
-    let table = fs::read("/proc/self/mountinfo")?;
+    let table = fs::read("/proc/thread-self/mountinfo")?;
     Ok(table
         .split(|&byte| byte == b'\n')
         .any(|line| lists_fuse_at(line, path)))

@@ -322,8 +322,13 @@ fn another_users_supervisor() {
         return;
     };
     // The target directory may be closed to others.
-    let supervisor = twins.dir.path().join("run");
+    let (supervisor, report) = (
+        twins.dir.path().join("run"),
+        twins.dir.path().join("report.json"),
+    );
     fs::copy(programs::run().unwrap(), &supervisor).unwrap();
+    fs::write(&report, "").unwrap();
+    fs::set_permissions(&report, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
     let (mount, work) = (twins.bypass.path(), twins.bypass.path().join("work"));
     fs::create_dir(&work).unwrap();
     fs::set_permissions(&work, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
@@ -343,6 +348,8 @@ fn another_users_supervisor() {
         &supervisor,
         "--policy".as_ref(),
         &twins.policy,
+        "--report-json".as_ref(),
+        &report,
         "--".as_ref(),
     ]);
     assert!(
@@ -357,6 +364,12 @@ fn another_users_supervisor() {
     assert!(
         kernel.out.contains("in a program: mkdirat EACCES\n"),
         "{kernel:?}"
+    );
+    // It did trap, and got no further.
+    let report = Report::read(&report);
+    assert!(
+        report.continued("mkdirat") > 0 && report.bypassed("mkdirat") == 0,
+        "{report:?}"
     );
     assert_eq!(
         fs::read_dir(twins.bypass.source.join("work"))
