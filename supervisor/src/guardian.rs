@@ -103,7 +103,7 @@ pub(crate) fn continue_all(
         }
         let events = fds[0].revents();
         if events.contains(PollFlags::IN) {
-            if let Ok(notification) = listener.receive() {
+            if let Ok(Some(notification)) = listener.receive_announced() {
                 if fast.is_some_and(|base| fast::is_agents(base, &notification)) {
                     notification.fail(libc::EIO);
                 } else {

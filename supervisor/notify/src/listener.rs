@@ -92,42 +92,51 @@ impl Listener {
         }
     }
 
-    /// Waits for the next notification. Older kernels block even when all filtered threads
-    /// are gone; poll(2) tells that by `POLLHUP`.
+    /// Waits for the next notification. Kernels before 6.11 block even when all filtered
+    /// threads are gone; poll(2) tells that by `POLLHUP`.
     ///
     /// # Errors
-    /// What the kernel answers, except `EINTR` and, while there are filtered threads,
-    /// `ENOENT` (the thread died meanwhile).
+    /// What the kernel answers: `ENOENT` once all filtered threads are gone. Not `EINTR`, nor
+    /// the `ENOENT` of a thread that died meanwhile. `OutOfMemory` when the ledger is full.
     pub fn receive(self: &Arc<Self>) -> io::Result<Notification> {
-        let entry = self.lock_free().pop().ok_or(io::ErrorKind::OutOfMemory)?;
-        let received = loop {
-            let notif = self.ledger.prepare(entry);
-            // SAFETY: `notif` points to a zeroed `seccomp_notif` that this thread owns.
-            let result =
-                unsafe { libc::ioctl(self.fd.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, notif) };
-            if result == 0 {
-                break Ok(self.ledger.read(entry));
-            }
-            let error = io::Error::last_os_error();
-            match error.raw_os_error() {
-                Some(libc::EINTR) => {}
-                Some(libc::ENOENT) if !self.has_ended() => {}
-                _ => break Err(error),
-            }
-        };
-        match received {
-            Ok(notif) => Ok(Notification {
-                listener: Arc::clone(self),
-                entry,
-                notif,
-                forwarded: false,
-                answered: false,
-            }),
-            Err(error) => {
-                self.lock_free().push(entry);
-                Err(error)
+        loop {
+            match self.receive_once() {
+                Err(error) if is_passing(&error) && !self.has_ended() => {}
+                received => return received,
             }
         }
+    }
+
+    /// The notification that poll(2) has announced by `POLLIN`; none when its thread died
+    /// meanwhile. Does not wait for another one then.
+    ///
+    /// # Errors
+    /// As for [`Listener::receive`].
+    pub fn receive_announced(self: &Arc<Self>) -> io::Result<Option<Notification>> {
+        match self.receive_once() {
+            Err(error) if is_passing(&error) => Ok(None),
+            received => received.map(Some),
+        }
+    }
+
+    fn receive_once(self: &Arc<Self>) -> io::Result<Notification> {
+        let entry = self.lock_free().pop().ok_or(io::ErrorKind::OutOfMemory)?;
+        let notif = self.ledger.prepare(entry);
+        // SAFETY: `notif` points to a zeroed `seccomp_notif` that this thread owns.
+        let result =
+            unsafe { libc::ioctl(self.fd.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, notif) };
+        if result == 0 {
+            return Ok(Notification {
+                listener: Arc::clone(self),
+                entry,
+                notif: self.ledger.read(entry),
+                forwarded: false,
+                answered: false,
+            });
+        }
+        let error = io::Error::last_os_error();
+        self.lock_free().push(entry);
+        Err(error)
     }
 
     /// Whether the last filtered thread is gone.
@@ -181,19 +190,31 @@ impl Listener {
             error,
             flags: u32::try_from(flags).unwrap_or(0),
         };
-        // SAFETY: `response` is a valid `seccomp_notif_resp` for the length of the call.
-        let _ = unsafe {
-            libc::ioctl(
-                self.fd.as_raw_fd(),
-                libc::SECCOMP_IOCTL_NOTIF_SEND,
-                &raw mut response,
-            )
-        };
+        loop {
+            // SAFETY: `response` is a valid `seccomp_notif_resp` for the length of the call.
+            let result = unsafe {
+                libc::ioctl(
+                    self.fd.as_raw_fd(),
+                    libc::SECCOMP_IOCTL_NOTIF_SEND,
+                    &raw mut response,
+                )
+            };
+            // A signal (SIGSTOP, a tracer, the freezer) while another thread had the filter's
+            // lock: `mutex_lock_interruptible`. Nothing was sent.
+            if result == 0 || io::Error::last_os_error().raw_os_error() != Some(libc::EINTR) {
+                return;
+            }
+        }
     }
 
     fn lock_free(&self) -> std::sync::MutexGuard<'_, Vec<usize>> {
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether the next attempt may succeed: a signal came, or the thread died that had called.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EINTR | libc::ENOENT))
 }
 
 impl Orphan {
@@ -335,6 +356,111 @@ impl Drop for Notification {
 mod tests {
     use super::*;
     use std::fs::File;
+    use std::sync::mpsc::{self, Receiver, Sender};
+    use std::thread::{self, JoinHandle};
+    use std::time::Duration;
+
+    use crate::{Filter, Trap};
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    /// A thread under a filter that traps getppid(2), which it calls as often as it is told.
+    struct Target {
+        listener: Arc<Listener>,
+        thread: JoinHandle<()>,
+        calls: Sender<()>,
+        results: Receiver<i64>,
+    }
+
+    fn target() -> Target {
+        let ((calls, told), (tell, results)) = (mpsc::channel(), mpsc::channel());
+        let (give, listener) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            let number = i32::try_from(libc::SYS_getppid).unwrap();
+            let trap = Trap { number, when: None };
+            nix::sys::prctl::set_no_new_privs().unwrap();
+            let filter = Filter::build(&[trap], &[]).unwrap();
+            give.send(filter.install().unwrap()).unwrap();
+            while told.recv().is_ok() {
+                // SAFETY: getppid takes nothing and changes nothing.
+                let result = unsafe { libc::syscall(libc::SYS_getppid) };
+                let _ = tell.send(result);
+            }
+        });
+        let ledger = Arc::new(Ledger::new().unwrap());
+        let fd = listener.recv().unwrap();
+        Target {
+            listener: Arc::new(Listener::new(fd, ledger)),
+            thread,
+            calls,
+            results,
+        }
+    }
+
+    impl Target {
+        fn call(&self) {
+            self.calls.send(()).unwrap();
+        }
+
+        /// Waits until its call is announced.
+        fn wait(&self) {
+            let mut fds = [PollFd::new(self.listener.as_fd(), PollFlags::POLLIN)];
+            assert_eq!(poll(&mut fds, PollTimeout::NONE), Ok(1));
+        }
+    }
+
+    extern "C" fn nothing(_: libc::c_int) {}
+
+    /// From now on the signal interrupts.
+    fn handle(signal: libc::c_int) {
+        let handler = nothing as extern "C" fn(libc::c_int);
+        // SAFETY: zeroes are a valid `sigaction`: no flags, so calls are not restarted.
+        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+        action.sa_sigaction = handler as usize;
+        // SAFETY: a valid action, whose handler does nothing.
+        let result = unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) };
+        assert_eq!(result, 0);
+    }
+
+    #[test]
+    fn a_call_that_was_interrupted_is_not_waited_for() {
+        use std::os::unix::thread::JoinHandleExt;
+        handle(libc::SIGURG);
+        let target = target();
+        target.call();
+        target.wait();
+        // SAFETY: the thread has not been joined.
+        unsafe { libc::pthread_kill(target.thread.as_pthread_t(), libc::SIGURG) };
+        assert_eq!(target.results.recv(), Ok(-1));
+        let (tell, told) = mpsc::channel();
+        let listener = Arc::clone(&target.listener);
+        thread::spawn(move || tell.send(listener.receive_announced().unwrap().is_none()));
+        assert_eq!(told.recv_timeout(SOON), Ok(true));
+        // The next one is received as ever.
+        target.call();
+        target.wait();
+        let next = target.listener.receive_announced().unwrap();
+        next.expect("a call").succeed(7);
+        assert_eq!(target.results.recv(), Ok(7));
+    }
+
+    #[test]
+    fn the_end_of_all_threads_ends_the_waiting() {
+        let target = target();
+        let (tell, told) = mpsc::channel();
+        let listener = Arc::clone(&target.listener);
+        thread::spawn(move || tell.send(listener.receive().map(drop)));
+        drop(target.calls);
+        target.thread.join().unwrap();
+        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+        let mut numbers = release.split('.').map_while(|n| n.parse::<u32>().ok());
+        if [6, 11] > [(); 2].map(|()| numbers.next().unwrap_or(0)) {
+            println!("skipped: Linux {release} wakes nobody then");
+            return;
+        }
+        let end = told.recv_timeout(SOON).expect("an end");
+        assert_eq!(end.unwrap_err().raw_os_error(), Some(libc::ENOENT));
+    }
 
     #[test]
     fn orphans_keep_their_entries_until_they_are_answered() {
