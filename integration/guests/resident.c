@@ -2,12 +2,13 @@
  * A program that gets the agent, and then does what an agent could get wrong. Prints what came of each call; two
  * equal file systems give the same text.
  *
- * Usage: resident DIRECTORY [switch-users]
+ * Usage: resident DIRECTORY [switch-users]; it starts itself with other words in the place of the last.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -201,6 +202,59 @@ static void children(void)
 	say("children", bad);
 }
 
+/* ---- Processes that share their memory, and so the agent in it ---- */
+
+static volatile int turn;
+static int becomes_another;
+
+static void wait_for_turn(int number)
+{
+	while (turn != number)
+		usleep(100);
+}
+
+/* Another process than its parent, in the same memory: what it is, the parent is not. */
+static int sharer(void *unused)
+{
+	(void)unused;
+	if (becomes_another)
+		syscall(SYS_setresuid, OTHER_USER, OTHER_USER, OTHER_USER);
+	else
+		umask(077);
+	turn = 1;
+	wait_for_turn(2);
+	for (int i = 0; i < 3; i++) {
+		mkdir("open/shared", 0777);
+		say_mode("made by the sharer", AT_FDCWD, "open/shared");
+		say("removed by the sharer", rmdir("open/shared"));
+	}
+	turn = 3;
+	wait_for_turn(4);
+	_exit(0);
+}
+
+static void sharers(void)
+{
+	static char stack[65536];
+	pid_t child = clone(sharer, stack + sizeof stack, CLONE_VM | SIGCHLD, NULL);
+	say("sharer", child > 0);
+	wait_for_turn(1);
+	/* What suspended the agent is over for the parent. */
+	for (int i = 0; i < 20; i++) {
+		mkdir("open/own", 0777);
+		rmdir("open/own");
+	}
+	turn = 2;
+	wait_for_turn(3);
+	mkdir("open/own", 0777);
+	say_mode("made by the parent", AT_FDCWD, "open/own");
+	rmdir("open/own");
+	turn = 4;
+	int status;
+	waitpid(child, &status, 0);
+	say("sharer's end", status);
+}
+
 static void *thread(void *number)
 {
 	return (void *)(long)make_and_remove("thread", (int)(long)number);
@@ -270,6 +324,19 @@ static void threads_and_signals(void)
 	say("after leaving", make_and_remove("left", 0));
 }
 
+/* They end the agent's work, so in a program of their own. */
+static void start_sharers(const char *how)
+{
+	int status;
+	pid_t child = fork();
+	if (child == 0) {
+		execl("/proc/self/exe", "resident", root, how, (char *)0);
+		_exit(9);
+	}
+	waitpid(child, &status, 0);
+	say(how, status);
+}
+
 int main(int count, char **arguments)
 {
 	if (count < 2 || chdir(arguments[1]) != 0)
@@ -277,10 +344,18 @@ int main(int count, char **arguments)
 	root = arguments[1];
 	setbuf(stdout, NULL);
 	warm_up();
+	if (count > 2 && strncmp(arguments[2], "share", 5) == 0) {
+		becomes_another = strcmp(arguments[2], "share-and-switch") == 0;
+		sharers();
+		return 0;
+	}
 	paths();
 	directories();
 	identity(count > 2);
 	children();
+	start_sharers("share");
+	if (count > 2)
+		start_sharers("share-and-switch");
 	threads_and_signals();
 	return 0;
 }

@@ -4,15 +4,17 @@
 //! own, and each call site that traps is rewritten to jump into the agent. Whatever the
 //! agent does not know, or cannot do at once, traps as before.
 
+mod alone;
 mod inject;
 mod memory;
 mod resident;
 mod site;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use finesse_agent::layout;
 use finesse_notify::{Notification, Resident as Area};
@@ -24,7 +26,7 @@ use rustix::fs::MemfdFlags;
 use crate::calls::Event;
 use crate::connection::Connection;
 use crate::mounts::Mount;
-use crate::targets::Thread;
+use crate::targets::{Process, Thread, share_memory};
 use inject::Boot;
 use resident::Resident;
 
@@ -41,8 +43,11 @@ pub(crate) struct FastPath {
     base: u64,
     /// Its bytes.
     agent: OwnedFd,
-    /// Processes that have it, or had it.
-    processes: Mutex<HashSet<u32>>,
+    /// Processes that have it, or are to get it. Taken for a look-up; the lock of a process's
+    /// stage may be held then.
+    processes: Mutex<HashMap<u32, Weak<Process>>>,
+    /// Changes of mounts that the processes were told of; each is counted before they are.
+    changes: AtomicU64,
 }
 
 /// How far a process has come.
@@ -65,6 +70,8 @@ pub(crate) struct Seen<'c> {
     pub(crate) thread: &'c Thread,
     pub(crate) mount: &'c Arc<Mount>,
     pub(crate) base: NodeId,
+    /// [`FastPath::changes`] before the mounts were looked at.
+    pub(crate) changes: u64,
 }
 
 /// What became of a call from the agent's own code.
@@ -116,11 +123,17 @@ impl FastPath {
             base,
             agent,
             processes: Mutex::default(),
+            changes: AtomicU64::new(0),
         })
     }
 
     pub(crate) fn base(&self) -> u64 {
         self.base
+    }
+
+    /// To be asked before the mounts are looked at, for [`Seen`].
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::SeqCst)
     }
 
     /// Learns from a call that traps: injects the agent, rewrites the site, grants the
@@ -130,15 +143,33 @@ impl FastPath {
         match &mut *stage {
             Stage::Counting(calls) if *calls < WORTH_IT => *calls += 1,
             Stage::Counting(_) => *stage = self.inject(seen),
-            Stage::Resident(resident) => resident.learn(seen),
+            Stage::Resident(resident) => {
+                resident.learn(seen);
+                self.take_back_what_is_old(seen.notification.tid(), seen.changes);
+            }
             Stage::Booting(_) | Stage::Off => {}
         }
     }
 
     fn inject(&self, seen: Seen<'_>) -> Stage {
         match Boot::begin(self, seen) {
-            Ok(boot) => Stage::Booting(boot),
-            Err(why) => off(seen.thread, why),
+            Ok(boot) => {
+                // Before it is told anything: from now on it hears of changes.
+                let process = seen.thread.process();
+                let mut processes = self.processes.lock();
+                processes.retain(|_, process| process.strong_count() > 0);
+                processes.insert(process.tgid(), Arc::downgrade(process));
+                Stage::Booting(boot)
+            }
+            Err(why) => off(seen.thread.process(), why),
+        }
+    }
+
+    /// A target was told of the mounts as they were after `changes`. Others that came
+    /// meanwhile are seen here, or their news come after what it was told.
+    fn take_back_what_is_old(&self, tid: u32, changes: u64) {
+        if self.changes() != changes {
+            resident::disable(self.base, tid);
         }
     }
 
@@ -147,13 +178,12 @@ impl FastPath {
         let mut stage = thread.process().stage().lock();
         match std::mem::replace(&mut *stage, Stage::Off) {
             Stage::Booting(boot) => {
+                let changes = boot.changes();
                 *stage = match boot.finish(self, notification, thread) {
-                    Ok(resident) => {
-                        self.processes.lock().insert(thread.process().tgid());
-                        Stage::Resident(resident)
-                    }
-                    Err(why) => off(thread, why),
+                    Ok(resident) => Stage::Resident(resident),
+                    Err(why) => off(thread.process(), why),
                 };
+                self.take_back_what_is_old(notification.tid(), changes);
                 Served::Done
             }
             Stage::Resident(resident) => {
@@ -186,7 +216,10 @@ impl FastPath {
         event: Event,
     ) -> Vec<(i32, u64)> {
         // First, and whoever it is: a child of vfork(2) has the memory of its parent.
-        resident::disable(self.base, tid);
+        let has_agent = resident::disable(self.base, tid);
+        if has_agent && !matches!(event, Event::Exit | Event::Exec | Event::Adopts) {
+            self.leave_sharers(tid, thread);
+        }
         let Some(thread) = thread else {
             return Vec::new();
         };
@@ -194,7 +227,7 @@ impl FastPath {
         let Stage::Resident(resident) = &mut *stage else {
             return Vec::new();
         };
-        let is_single = resident::threads(tid) == Some(1);
+        let is_single = alone::is_alone(tid);
         match event {
             Event::Exit => return resident.served(tid),
             Event::Exec => {}
@@ -203,27 +236,53 @@ impl FastPath {
             Event::Umask(_) | Event::Credentials => {
                 resident.unbind();
                 *stage = off(
-                    thread,
-                    "its threads may change credentials or umask at once",
+                    thread.process(),
+                    "others may change credentials or umask, or not, in its memory",
                 );
             }
             _ => {
                 resident.unbind();
-                *stage = off(thread, "it confines itself");
+                *stage = off(thread.process(), "it confines itself");
             }
         }
         Vec::new()
     }
 
+    /// A thread is about to be somebody else than the other processes that run in its memory
+    /// (`CLONE_VM`): an agent cannot tell who runs it.
+    fn leave_sharers(&self, tid: u32, thread: Option<&Thread>) {
+        let own = thread.map(|thread| thread.process().tgid());
+        let others: Vec<_> = {
+            let processes = self.processes.lock();
+            let others = processes.values().filter_map(Weak::upgrade);
+            others.filter(|it| Some(it.tgid()) != own).collect()
+        };
+        for other in others {
+            // Who cannot be told apart any more has ended.
+            if share_memory(tid, other.tgid()) == Some(true) {
+                let mut stage = other.stage().lock();
+                resident::disable(self.base, tid);
+                match &mut *stage {
+                    Stage::Resident(resident) => resident.unbind(),
+                    Stage::Counting(_) => {}
+                    // The former was alone when that began.
+                    Stage::Booting(_) | Stage::Off => continue,
+                }
+                *stage = off(&other, "another process in its memory is somebody else");
+            }
+        }
+    }
+
     /// The mount table, or a way to a mount, has changed.
     pub(crate) fn mounts_changed(&self) {
-        for process in self.processes.lock().iter() {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        for process in self.processes.lock().keys() {
             resident::disable(self.base, *process);
         }
     }
 }
 
-fn off(thread: &Thread, why: Why) -> Stage {
-    tracing::debug!("process {} stays on traps: {why}", thread.process().tgid());
+fn off(process: &Process, why: Why) -> Stage {
+    tracing::debug!("process {} stays on traps: {why}", process.tgid());
     Stage::Off
 }

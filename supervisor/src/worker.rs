@@ -243,6 +243,7 @@ impl Worker {
         let call = self.decode(notification)?;
         within_limits(tid, &call)?;
         self.arguments.read(tid, &call)?;
+        let changes = self.shared.fast.as_ref().map_or(0, FastPath::changes);
         let (Met { thread, just_now }, mounts) = self.identify(tid)?;
         let identity = may_bypass(&thread, &call)?;
         let lookup = Lookup {
@@ -263,6 +264,7 @@ impl Worker {
                 thread: &thread,
                 mount: &at.mount,
                 base: at.place.base,
+                changes,
             });
         }
         let place = to.as_ref().map(|to| to.place);

@@ -2,8 +2,8 @@
 //!
 //! The thread waits in a trapped call. The code to which it will return is overwritten
 //! with the bootstrap, which maps the agent; the agent maps the rest and calls us; we put
-//! the code back and answer. Sound only while the process has one thread and no signal
-//! handlers.
+//! the code back and answer. Sound only while nobody else runs in that memory and the process
+//! has no signal handlers.
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use finesse_notify::Notification;
 use finesse_wire::FEATURE_DIRECT;
 use procfs::process::Process;
 
+use super::alone::is_alone;
 use super::memory::Memory;
 use super::resident::Resident;
 use super::{FastPath, Seen, Why};
@@ -28,6 +29,8 @@ pub(crate) struct Boot {
     text: Vec<u8>,
     connection: Arc<Connection>,
     mount: Arc<Mount>,
+    /// As [`Seen::changes`].
+    changes: u64,
 }
 
 impl Boot {
@@ -89,7 +92,12 @@ impl Boot {
             text,
             connection,
             mount: Arc::clone(mount),
+            changes: seen.changes,
         })
+    }
+
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// The bootstrap has mapped everything, or not.
@@ -127,8 +135,8 @@ fn check_target(tid: u32, base: u64) -> Result<(), Why> {
         .and_then(|tid| Process::new(tid).ok())
         .ok_or("it is gone")?;
     let status = process.status().map_err(|_| "it is gone")?;
-    if status.threads != 1 {
-        return Err("it has threads");
+    if !is_alone(tid) {
+        return Err("others run in its memory");
     }
     if status.sigcgt != 0 {
         return Err("it handles signals");

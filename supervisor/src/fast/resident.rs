@@ -14,7 +14,7 @@ use super::site::Sites;
 use super::{Seen, Why};
 use crate::connection::Connection;
 use crate::mounts::Mount;
-use crate::targets::{Thread, status};
+use crate::targets::Thread;
 
 /// See the module.
 #[derive(Debug)]
@@ -28,14 +28,9 @@ pub(crate) struct Resident {
     bound: Option<u32>,
 }
 
-/// How many threads a process has; none when it is gone.
-pub(super) fn threads(tid: u32) -> Option<u64> {
-    Some(status(tid)?.threads)
-}
-
-/// Stops a target from posting; nothing happens to one without agent.
-pub(super) fn disable(base: u64, tid: u32) {
-    let _ = write_bytes(tid, state_address(base, state::ENABLED), &[0; 8]);
+/// Stops a target from posting. False for one without agent, to which nothing happens.
+pub(super) fn disable(base: u64, tid: u32) -> bool {
+    write_bytes(tid, state_address(base, state::ENABLED), &[0; 8]).is_ok()
 }
 
 impl Resident {

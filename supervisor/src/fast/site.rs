@@ -9,24 +9,12 @@ use finesse_notify::Notification;
 
 use procfs::process::{MMPermissions, MMapPath, Process};
 
+use super::alone::is_alone;
 use super::memory::Memory;
-use super::resident::threads;
-use crate::targets::share_memory;
 
 const SYSCALL: [u8; 2] = [0x0F, 0x05];
 /// The instruction before the call, and the call.
 const LEN: u64 = 7;
-
-/// Whether the thread, which waits, is the only one that runs in its memory.
-fn is_alone(tid: u32) -> bool {
-    let children = std::fs::read_to_string(format!("/proc/{tid}/task/{tid}/children"));
-    let Ok(children) = children else { return false };
-    threads(tid) == Some(1)
-        && children
-            .split_ascii_whitespace()
-            .filter_map(|child| child.parse().ok())
-            .all(|child| share_memory(tid, child) == Some(false))
-}
 
 /// Whether these bytes are text of a file: what programs write themselves may be looked at
 /// or written again, and a shared mapping is the file.

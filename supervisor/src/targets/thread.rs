@@ -163,7 +163,7 @@ impl Thread {
         }
     }
 
-    pub(crate) fn process(&self) -> &Process {
+    pub(crate) fn process(&self) -> &Arc<Process> {
         &self.process
     }
 
