@@ -108,9 +108,10 @@ pub(crate) fn area(base: u64) -> Area {
     }
 }
 
-/// Whether a call comes from that code of the agent which only speaks to us.
-pub(crate) fn is_agents(base: u64, notification: &Notification) -> bool {
-    (base..base + layout::TRAPPING).contains(&notification.returns_to())
+/// Whether a call that returns to `address` comes from that code of the agent which only
+/// speaks to us.
+pub(crate) fn is_agents(base: u64, address: u64) -> bool {
+    (base..base + layout::TRAPPING).contains(&address)
 }
 
 impl FastPath {

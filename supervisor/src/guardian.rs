@@ -47,7 +47,7 @@ impl Guard {
             self.wards
         );
         self.let_go_of_errors();
-        let orphans = Orphans::take_over(&self.listener, channels);
+        let orphans = Orphans::take_over(&self.listener, channels, self.fast);
         continue_all(&self.listener, orphans, &self.heirs, self.fast);
     }
 
@@ -104,7 +104,7 @@ pub(crate) fn continue_all(
         let events = fds[0].revents();
         if events.contains(PollFlags::IN) {
             if let Ok(Some(notification)) = listener.receive_announced() {
-                if fast.is_some_and(|base| fast::is_agents(base, &notification)) {
+                if fast.is_some_and(|base| fast::is_agents(base, notification.returns_to())) {
                     notification.fail(libc::EIO);
                 } else {
                     notification.proceed();

@@ -6,6 +6,7 @@
 //! the same outcome.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use finesse_channel::{Client, Fate};
@@ -13,7 +14,7 @@ use finesse_notify::{Listener, Orphan};
 use finesse_wire::Reply;
 
 use crate::heirs::Channel;
-use crate::trace;
+use crate::{fast, trace};
 
 /// How often to look at calls that the file system still executes: twice as long each time,
 /// from one to the other.
@@ -35,6 +36,32 @@ struct Waiting {
     label: u64,
 }
 
+/// Where a call went that was left behind.
+#[derive(Debug, Eq, PartialEq)]
+enum Whereabouts {
+    /// Nowhere.
+    Here,
+    In {
+        channel: u32,
+        label: u64,
+    },
+    /// It may have been executed, and must not be again.
+    Unknown,
+}
+
+/// `is_agents`: the program has posted the call itself already, whatever the ledger says.
+fn whereabouts(
+    trace: Option<NonZeroU64>,
+    is_agents: bool,
+    is_known: impl Fn(&u32) -> bool,
+) -> Whereabouts {
+    match trace.map(trace::unpack) {
+        None if !is_agents => Whereabouts::Here,
+        Some(Some((channel, label))) if is_known(&channel) => Whereabouts::In { channel, label },
+        _ => Whereabouts::Unknown,
+    }
+}
+
 /// What an orphan is answered.
 #[derive(Debug, Eq, PartialEq)]
 enum Answer {
@@ -44,8 +71,13 @@ enum Answer {
 }
 
 impl Orphans {
-    /// Takes over what the dead process left behind; what needs no channel is answered.
-    pub(crate) fn take_over(listener: &Listener, channels: BTreeMap<u32, Channel>) -> Orphans {
+    /// Takes over what the dead process left behind; what needs no channel is answered. `fast`
+    /// is where the agent lies.
+    pub(crate) fn take_over(
+        listener: &Listener,
+        channels: BTreeMap<u32, Channel>,
+        fast: Option<u64>,
+    ) -> Orphans {
         let mut orphans = Orphans {
             pause: LOOK_AGAIN[0],
             ..Orphans::default()
@@ -58,18 +90,17 @@ impl Orphans {
             })
             .collect();
         for orphan in listener.orphans() {
-            match orphan.trace().map(trace::unpack) {
-                None => listener.continue_orphan(orphan),
-                Some(Some((channel, label))) if orphans.channels.contains_key(&channel) => {
-                    orphans.waiting.push(Waiting {
-                        orphan,
-                        channel,
-                        label,
-                    });
-                }
-                // It may have been executed, and must not be again. EIO says that nothing is
-                // known.
-                Some(_) => listener.fail_orphan(orphan, libc::EIO),
+            let is_agents = fast.is_some_and(|base| fast::is_agents(base, orphan.returns_to()));
+            let is_known = |channel: &u32| orphans.channels.contains_key(channel);
+            match whereabouts(orphan.trace(), is_agents, is_known) {
+                Whereabouts::Here => listener.continue_orphan(orphan),
+                Whereabouts::In { channel, label } => orphans.waiting.push(Waiting {
+                    orphan,
+                    channel,
+                    label,
+                }),
+                // EIO says that nothing is known.
+                Whereabouts::Unknown => listener.fail_orphan(orphan, libc::EIO),
             }
         }
         orphans
@@ -128,6 +159,20 @@ mod tests {
     use super::*;
 
     use finesse_wire::NotMine;
+
+    #[test]
+    fn only_what_went_nowhere_is_continued() {
+        let known = |channel: &u32| *channel == 3;
+        let found = |trace, is_agents| whereabouts(trace, is_agents, known);
+        let gone_to = |channel| Some(trace::pack(channel, 5));
+        assert_eq!(found(None, false), Whereabouts::Here);
+        let (channel, label) = (3, 5);
+        assert_eq!(found(gone_to(3), false), Whereabouts::In { channel, label });
+        assert_eq!(found(gone_to(4), false), Whereabouts::Unknown);
+        assert_eq!(found(Some(trace::UNKNOWN), false), Whereabouts::Unknown);
+        // Posted by the program; its worker had not come so far as to note that.
+        assert_eq!(found(None, true), Whereabouts::Unknown);
+    }
 
     #[test]
     fn replies_are_answers() {

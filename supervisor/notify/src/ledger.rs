@@ -76,7 +76,8 @@ impl Ledger {
 
     /// A copy of what the kernel wrote.
     pub(crate) fn read(&self, index: usize) -> libc::seccomp_notif {
-        // SAFETY: only the entry's owner gets here, after the ioctl has returned.
+        // SAFETY: only the entry's owner gets here, after the ioctl has returned, or whoever
+        // takes over from it when it is dead; every value is a valid `seccomp_notif`.
         unsafe { self.entry(index).notif.get().read() }
     }
 

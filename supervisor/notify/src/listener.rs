@@ -57,6 +57,7 @@ pub struct Orphan {
     entry: usize,
     id: u64,
     trace: Option<NonZeroU64>,
+    returns_to: u64,
 }
 
 impl Listener {
@@ -153,7 +154,12 @@ impl Listener {
         let orphans: Vec<_> = self
             .ledger
             .orphans()
-            .map(|(entry, id, trace)| Orphan { entry, id, trace })
+            .map(|(entry, id, trace)| Orphan {
+                entry,
+                id,
+                trace,
+                returns_to: self.ledger.read(entry).data.instruction_pointer,
+            })
             .collect();
         self.lock_free()
             .retain(|entry| orphans.iter().all(|orphan| orphan.entry != *entry));
@@ -222,6 +228,11 @@ impl Orphan {
     /// executed again.
     pub fn trace(&self) -> Option<NonZeroU64> {
         self.trace
+    }
+
+    /// As [`Notification::returns_to`].
+    pub fn returns_to(&self) -> u64 {
+        self.returns_to
     }
 }
 
