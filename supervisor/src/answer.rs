@@ -55,9 +55,8 @@ impl Answer {
         pending: Pending,
         buffer: &mut Vec<u8>,
     ) {
-        if client.is_closed() {
-            return self.give_up(client, notification, pending);
-        }
+        // First: a reply that came before the end is an answer.
+        let is_closed = client.is_closed();
         let is_read = client.read(&pending, buffer).is_ok();
         let reply = is_read.then(|| Reply::decode(buffer).ok()).flatten();
         match reply.filter(|reply| self.is_answered_by(reply)) {
@@ -72,6 +71,7 @@ impl Answer {
                 // would read the reply.
                 client.release(pending);
             }
+            None if is_closed => self.give_up(client, notification, pending),
             None => {
                 // Whatever it was, it may have been executed.
                 tracing::warn!(

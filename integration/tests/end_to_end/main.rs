@@ -12,6 +12,7 @@ mod fast;
 mod guest;
 mod guests;
 mod hostile;
+mod last_words;
 mod lines;
 mod peer;
 mod processes;

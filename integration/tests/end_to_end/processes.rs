@@ -71,3 +71,12 @@ pub(crate) fn supervisor(marker: &Path) -> Option<Supervisor> {
         workers: one("finesse-workers"),
     })
 }
+
+/// Whether all threads of a process have stopped.
+pub(crate) fn is_stopped(pid: Pid) -> bool {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let stat = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("stat")).unwrap();
+    threads
+        .map(|thread| stat(thread.unwrap()))
+        .all(|stat| stat.contains(") T "))
+}

@@ -24,7 +24,7 @@ use tempfile::TempDir;
 
 use crate::environment::number;
 use crate::guest::{self, Kind};
-use crate::processes::{self, Supervisor};
+use crate::processes::{self, Supervisor, is_stopped};
 use crate::report::Report;
 use crate::timed::{self, Done, Running};
 use crate::twins;
@@ -473,15 +473,6 @@ fn kills_at_random_moments() {
         "seed {seed}: {kills} kills, {calls} calls, {unsure} unsure, the longest took, in µs: {longest:?}"
     );
     place.leave();
-}
-
-/// Whether all threads have stopped.
-fn is_stopped(pid: Pid) -> bool {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-    let stat = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("stat")).unwrap();
-    threads
-        .map(|thread| stat(thread.unwrap()))
-        .all(|stat| stat.contains(") T "))
 }
 
 /// The program makes no call while the file system is away, and so does not see it go.
