@@ -1,9 +1,12 @@
 /*
  * One thread waits for a call on a file system that does not answer, while another one works on a second file
- * system. Usage: waiting SLOW FAST
+ * system. Usage: waiting SLOW FAST [NEWCOMERS]
  *
  * Prints "ready" once both were called, and starts the call that waits on SIGUSR1. Prints "worked MICROSECONDS",
  * the longest of the other thread's calls, which go on, and when the first call is answered, "answered RESULT".
+ *
+ * With NEWCOMERS it waits for another SIGUSR1 before they go on: so many threads then become a new user each and
+ * call the slow file system, and the longest of the calls beside them is "beside newcomers MICROSECONDS".
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -13,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -61,9 +65,22 @@ static long work(const char *directory, int calls)
 	return longest;
 }
 
+static void *come(void *number)
+{
+	char path[520];
+	uid_t user = 2000 + (uid_t)(long)number;
+	snprintf(path, sizeof path, "%s-%u", slow, user);
+	must((int)syscall(SYS_setresuid, -1, user, -1), "setresuid");
+	/* It is for its owner alone: the kernel refuses. */
+	if (mkdir(path, 0755) == 0 || errno != EACCES)
+		printf("newcomer: %s\n", strerrorname_np(errno));
+	return NULL;
+}
+
 int main(int count, char **arguments)
 {
-	if (count != 3)
+	long newcomers = count == 4 ? atol(arguments[3]) : 0;
+	if (count != 3 && newcomers <= 0)
 		return 2;
 	snprintf(slow, sizeof slow, "%s/slow", arguments[1]);
 	/* Whoever runs the tests may ignore it. */
@@ -84,6 +101,17 @@ int main(int count, char **arguments)
 	usleep(50000);
 	printf("worked %ld\n", work(arguments[2], CALLS));
 	fflush(stdout);
+	if (newcomers > 0) {
+		sigwait(&go, &number);
+		for (long i = 0; i < newcomers; i++) {
+			pthread_t newcomer;
+			must(pthread_create(&newcomer, NULL, come, (void *)i), "pthread_create");
+			pthread_detach(newcomer);
+		}
+		usleep(50000);
+		printf("beside newcomers %ld\n", work(arguments[2], CALLS));
+		fflush(stdout);
+	}
 	while (!answered) {
 		work(arguments[2], 2);
 		usleep(1000);

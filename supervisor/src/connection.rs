@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::io;
 use std::num::NonZeroU64;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ use crate::{passed, trace};
 
 /// How long a runtime may take to answer on the socket.
 const SOCKET_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a call waits for others to be done on the socket before it goes to the kernel.
+const LINE_WAIT: Duration = Duration::from_millis(20);
 /// A packet from a runtime is at most this long.
 const PACKET: usize = 256;
 /// How long a request waits for a free slot before it goes to the kernel.
@@ -42,6 +45,9 @@ pub(crate) struct Connection {
     /// The same, for who must not wait for an answer on it.
     line: OwnedFd,
     registered: Mutex<HashSet<u32>>,
+    /// The runtime has not answered in time: what comes later would be taken for the answer to
+    /// something else. What it has in service goes on. Under the socket's lock; relaxed.
+    is_mute: AtomicBool,
     slow: SlowCalls,
     /// The number by which heirs know the channel; 0: they do not.
     number: OnceLock<u32>,
@@ -129,6 +135,7 @@ impl Connection {
             number: OnceLock::new(),
             memory,
             registered: Mutex::default(),
+            is_mute: AtomicBool::new(false),
             line: socket.try_clone()?,
             socket: Mutex::new(socket),
         });
@@ -157,22 +164,36 @@ impl Connection {
         if self.registered.lock().contains(&identity.number) {
             return Ok(caller);
         }
+        // Not as long as the runtime may keep silent: other file systems have calls, too.
+        let socket = self.socket.try_lock_for(LINE_WAIT);
+        let socket = socket.ok_or(Reason::Channel)?;
+        // Somebody else may have asked meanwhile.
+        if self.registered.lock().contains(&identity.number) {
+            return Ok(caller);
+        }
+        if self.is_mute.load(Ordering::Relaxed) {
+            return Err(Reason::CallerRefused);
+        }
         let message = FromSupervisor::Register {
             caller,
             credentials: identity.credentials.clone(),
         };
-        let answer = {
-            let socket = self.socket.lock();
-            say(&socket, &message)
-                .map_err(ConnectError::from)
-                .and_then(|()| hear(&socket))
-        };
+        let answer = say(&socket, &message)
+            .map_err(ConnectError::from)
+            .and_then(|()| hear(&socket));
         match answer {
             Ok((FromRuntime::Registered { caller: known }, _)) if known == caller => {
                 self.registered.lock().insert(identity.number);
                 Ok(caller)
             }
             Ok((FromRuntime::Refused(_), _)) => Err(Reason::CallerRefused),
+            Err(ConnectError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                tracing::warn!(
+                    "a file system's process keeps silent; callers new to it go to the kernel"
+                );
+                self.is_mute.store(true, Ordering::Relaxed);
+                Err(Reason::CallerRefused)
+            }
             other => {
                 tracing::warn!("a file system's process broke the session: {other:?}");
                 self.client.close();

@@ -6,6 +6,7 @@
 //! that keeps silent longer.
 
 mod log;
+mod newcomers;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -524,7 +525,7 @@ fn with_a_call_that_waits(end: impl FnOnce(Running, Silent)) {
     let (Some(slow), Some(fast)) = (Place::mount(), Place::mount()) else {
         return;
     };
-    let Some((running, silent, _)) = waiting(&slow, &fast, || Silent::new(slow.server())) else {
+    let Some((running, silent, _)) = waiting(&slow, &fast, 0, || Silent::new(slow.server())) else {
         return;
     };
     end(running, silent);
@@ -534,15 +535,18 @@ fn with_a_call_that_waits(end: impl FnOnce(Running, Silent)) {
 }
 
 /// A guest whose first thread waits for `slow`, which something in `silence` keeps from answering, and whose
-/// second one has worked on `fast` meanwhile.
+/// second one has worked on `fast` meanwhile. `newcomers` are in the guest's words.
 fn waiting(
     slow: &Place,
     fast: &Place,
+    newcomers: u32,
     silence: impl FnOnce() -> Silent,
 ) -> Option<(Running, Silent, Supervisor)> {
     let program = guest::build(Kind::GlibcStatic, "waiting.c", slow.dir.path())?;
     let mut command = fast.finesse_run_alone(&program);
-    let running = timed::start(command.arg(slow.work()).arg(fast.work()));
+    command.arg(slow.work()).arg(fast.work());
+    command.args((newcomers > 0).then(|| newcomers.to_string()));
+    let running = timed::start(&mut command);
     timed::until("the guest is ready", LIMIT, || {
         running.written() == "ready\n"
     });
@@ -595,7 +599,7 @@ fn with_a_call_in_service(dead: Dead, end: impl FnOnce(Running, Silent, &mut Pla
         return;
     };
     let silence = || Silent::new(below.server());
-    let Some((running, silent, supervisor)) = waiting(&slow, &fast, silence) else {
+    let Some((running, silent, supervisor)) = waiting(&slow, &fast, 0, silence) else {
         return;
     };
     dead.kill(&supervisor);
