@@ -27,7 +27,7 @@ const QUIET: u32 = 4;
 pub(crate) struct Turns {
     seats: Mutex<Seats>,
     parked: Condvar,
-    /// Notifications received; Relaxed: only compared with itself.
+    /// Notifications received.
     received: AtomicU64,
     /// Those that came from another thread than the one before.
     mixed: AtomicU64,
@@ -83,11 +83,12 @@ impl Turns {
     /// Ends a turn: a notification of thread `tid` was received.
     pub(crate) fn end(&self, tid: u32) {
         self.seats.lock().receiving -= 1;
-        self.received.fetch_add(1, Ordering::Relaxed);
+        // SeqCst, as the look at the flag below: pairs with `sleep_until_called`.
+        self.received.fetch_add(1, Ordering::SeqCst);
         if self.last_tid.swap(tid, Ordering::Relaxed) != tid {
             self.mixed.fetch_add(1, Ordering::Relaxed);
         }
-        if self.watchdog_sleeps.load(Ordering::Relaxed) {
+        if self.watchdog_sleeps.load(Ordering::SeqCst) {
             let _alarm = self.alarm.lock();
             self.watchdog.notify_one();
         }

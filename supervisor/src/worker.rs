@@ -147,11 +147,16 @@ impl Shared {
 
     fn add_worker(self: &Arc<Self>) -> std::io::Result<()> {
         let number = self.workers.fetch_add(1, Ordering::Relaxed);
-        let mut worker = Worker::new(Arc::clone(self))?;
-        std::thread::Builder::new()
-            .name(format!("worker-{number}"))
-            .spawn(move || worker.run())?;
-        Ok(())
+        let started = Worker::new(Arc::clone(self)).and_then(|mut worker| {
+            std::thread::Builder::new()
+                .name(format!("worker-{number}"))
+                .spawn(move || worker.run())
+        });
+        if started.is_err() {
+            // There may be descriptors and threads again later.
+            self.workers.fetch_sub(1, Ordering::Relaxed);
+        }
+        started.map(drop)
     }
 
     /// The next notification, when it is this worker's turn.

@@ -47,6 +47,8 @@ pub struct Pending {
     generation: Generation,
     /// The server slept and had to be woken.
     rang: bool,
+    /// Its slot is not this end's to use again ([`Client::adopt`]).
+    adopted: bool,
 }
 
 impl Pending {
@@ -117,6 +119,7 @@ impl Client {
                 slot,
                 generation: Generation::FIRST,
                 rang: false,
+                adopted: false,
             })
             .collect();
         Ok(Client {
@@ -193,6 +196,7 @@ impl Client {
             slot,
             generation: self.doorbell(slot).generation(),
             rang: false,
+            adopted: true,
         })
     }
 
@@ -281,7 +285,9 @@ impl Client {
                 Abandoned::NeverServed
             }
             GaveUp::InService => {
-                self.lock().abandoned.push(pending);
+                if !pending.adopted {
+                    self.lock().abandoned.push(pending);
+                }
                 Abandoned::MaybeServed
             }
             GaveUp::Replied => {
@@ -350,6 +356,9 @@ impl Client {
     }
 
     fn give_back(&self, pending: Pending) {
+        if pending.adopted {
+            return;
+        }
         self.lock().free.push(pending.next());
         self.slot_free.notify_one();
     }
@@ -364,5 +373,41 @@ impl Client {
 
     fn counter(&self) -> Completions<'_> {
         self.mapping.completions()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    use crate::Server;
+
+    #[test]
+    fn adopted_slots_stay_with_who_posts_in_them() {
+        let geometry = Geometry {
+            slots: 4,
+            request_max: 64,
+            reply_max: 64,
+        };
+        let (_server, memory) = Server::create(geometry).unwrap();
+        let client = Client::open(&memory).unwrap();
+        let kept = || {
+            let slots = client.lock();
+            (slots.free.len(), slots.abandoned.len())
+        };
+        for _ in 0..3 {
+            client.release(client.adopt(1).unwrap());
+            // Free, taken back, and given up while it is served.
+            let _ = client.abandon(client.adopt(1).unwrap());
+            let adopted = client.adopt(1).unwrap();
+            client.doorbell(1).post(adopted.generation);
+            assert_eq!(client.abandon(adopted), Abandoned::NeverServed);
+            let adopted = client.adopt(1).unwrap();
+            client.doorbell(1).post(adopted.generation);
+            client.doorbell(1).claim().unwrap();
+            assert_eq!(client.abandon(adopted), Abandoned::MaybeServed);
+            client.doorbell(1).release(Generation::FIRST);
+        }
+        assert_eq!(kept(), (4, 0));
     }
 }
