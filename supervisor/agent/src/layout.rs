@@ -36,6 +36,13 @@ pub const RING: u64 = 0x10_0000;
 /// The table that rewritten sites jump through: its address ends in the bytes of `syscall`.
 pub const TABLE: u64 = 0x050F_0000;
 
+/// How far below the stack pointer the bootstrap begins to push. The supervisor puts there
+/// the length of the text that it overwrites, a u64, and the text, [`SAVED_MAX`] at most: above
+/// is the red zone, and no signal frame comes, as the process has no handlers.
+pub const SAVED: u64 = 0x200;
+/// Longest text that fits.
+pub const SAVED_MAX: usize = 0x200 - 128 - 8;
+
 /// Offsets in the state's first page.
 pub mod state {
     /// u64; 0: every call goes to the trap.

@@ -2,8 +2,8 @@
 //!
 //! The thread waits in a trapped call. The code to which it will return is overwritten
 //! with the bootstrap, which maps the agent; the agent maps the rest and calls us; we put
-//! the code back and answer. Sound only while nobody else runs in that memory and the process
-//! has no signal handlers.
+//! the code back and answer. If we die meanwhile, the agent puts it back. Sound only while
+//! nobody else runs in that memory and the process has no signal handlers.
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -84,6 +84,7 @@ impl Boot {
         memory
             .read(at, &mut text)
             .map_err(|_| "its text cannot be read")?;
+        save(&memory, tid, &text)?;
         memory
             .write(at, &code)
             .map_err(|_| "its text cannot be written")?;
@@ -123,6 +124,26 @@ impl Boot {
             self.mount,
         )
     }
+}
+
+/// Puts the text where the agent finds it if we die before we have put it back.
+fn save(memory: &Memory, tid: u32, text: &[u8]) -> Result<(), Why> {
+    if text.len() > layout::SAVED_MAX {
+        return Err("the bootstrap is too long");
+    }
+    let stack = stack_pointer(tid).ok_or("its stack is not shown")?;
+    let mut saved = text.len().to_le_bytes().to_vec();
+    saved.extend_from_slice(text);
+    memory
+        .write(stack.wrapping_sub(layout::SAVED), &saved)
+        .map_err(|_| "its stack has no room")
+}
+
+/// Of a thread that waits in a system call: the next to last number of proc_pid_syscall(5).
+fn stack_pointer(tid: u32) -> Option<u64> {
+    let line = std::fs::read_to_string(format!("/proc/{tid}/syscall")).ok()?;
+    let number = line.split_ascii_whitespace().nth(7)?;
+    u64::from_str_radix(number.strip_prefix("0x")?, 16).ok()
 }
 
 fn parent(status: &procfs::process::Status) -> u32 {
