@@ -1,11 +1,22 @@
 //! A program that posts its requests itself (`finesse-run --fast`).
 
 use std::ffi::OsString;
+use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
+use finesse_channel::Server;
+use finesse_wire::{FEATURE_DIRECT, FromSupervisor, Reply};
+use nix::sys::signal::{SIGKILL, kill};
+
+use crate::doors::{device_of, geometry, put_door};
 use crate::guest::{self, Kind};
 use crate::lines::assert_same;
+use crate::peer::{FakeRuntime, keep_session_and};
+use crate::processes;
 use crate::report::Report;
 use crate::timed;
 use crate::tree;
@@ -71,4 +82,83 @@ fn a_program_posts_itself_to_memory() {
             ..FAST
         },
     );
+}
+
+/// A file system's process that kills the workers of the supervisor that `policy` tells when it has the request
+/// during which the agent is brought in. All requests are done without being done.
+#[derive(Debug, Clone)]
+struct Killer {
+    device: (u32, u32),
+    policy: std::path::PathBuf,
+    /// The program has a session of its own.
+    is_coming: Arc<AtomicBool>,
+    has_killed: Arc<AtomicBool>,
+}
+
+impl Killer {
+    fn serve(&self, socket: &OwnedFd) {
+        let (server, memory) = Server::create(geometry()).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let (mut request, mut reply) = (Vec::new(), Vec::new());
+                while let Some(ticket) = server.next(&mut request) {
+                    if self.is_coming.load(Ordering::SeqCst) {
+                        self.kill();
+                    }
+                    Reply::Done.encode(&mut reply);
+                    server.reply(ticket, &reply);
+                }
+            });
+            keep_session_and(socket, self.device, &memory, |message| {
+                if matches!(message, FromSupervisor::Hello { features, .. } if *features == FEATURE_DIRECT)
+                {
+                    self.is_coming.store(true, Ordering::SeqCst);
+                }
+            });
+            server.close();
+        });
+    }
+
+    fn kill(&self) {
+        if self.has_killed.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let workers = || processes::supervisor(&self.policy).and_then(|it| it.workers);
+        kill(workers().expect("workers").pid(), SIGKILL).unwrap();
+        timed::until("the workers are dead", LIMIT, || workers().is_none());
+    }
+}
+
+/// Its text was overwritten, and nobody is left to put it back.
+#[test]
+fn a_program_survives_the_workers_that_bring_the_agent() {
+    let setting = Setting {
+        fast: true,
+        ..Setting::PASSTHROUGH
+    };
+    let Some(twins) = Twins::mount(setting, "") else {
+        return;
+    };
+    let Some(program) = guest::build(Kind::GlibcStatic, "pairs.c", twins.dir.path()) else {
+        return;
+    };
+    let killer = Killer {
+        device: device_of(twins.plain.path()),
+        policy: twins.policy.clone(),
+        is_coming: Arc::default(),
+        has_killed: Arc::default(),
+    };
+    let fake = {
+        let killer = killer.clone();
+        FakeRuntime::start(nix::unistd::geteuid().as_raw(), move |socket| {
+            killer.serve(socket);
+        })
+    };
+    put_door(&twins.plain, &fake.door().to_string());
+    let mut command = twins.finesse_run(&["--".as_ref(), program.as_os_str()]);
+    let done = timed::run(command.arg(twins.plain.path()), LIMIT);
+    assert!(killer.has_killed.load(Ordering::SeqCst), "{done:?}");
+    assert!(done.status.success(), "{done:?}");
+    // The call that was answered last was not done.
+    assert_eq!(done.out, "failed 1\n", "{done:?}");
 }

@@ -178,9 +178,13 @@ fn accept_all(listener: &OwnedFd, stop: &AtomicBool, session: &(impl Fn(&OwnedFd
 
 /// A welcome of a runtime behind file system `device`.
 pub(crate) fn welcome(device: (u32, u32)) -> Vec<u8> {
+    welcome_with(device, 0)
+}
+
+fn welcome_with(device: (u32, u32), features: u64) -> Vec<u8> {
     let message = FromRuntime::Welcome {
         version: PROTOCOL_VERSION,
-        features: 0,
+        features,
         device,
     };
     message.encode()
@@ -188,13 +192,32 @@ pub(crate) fn welcome(device: (u32, u32)) -> Vec<u8> {
 
 /// Answers as a runtime does whose memory is `memory`, until the supervisor goes.
 pub(crate) fn keep_session(socket: &OwnedFd, device: (u32, u32), memory: &OwnedFd) {
+    keep_session_and(socket, device, memory, |_| ());
+}
+
+/// As [`keep_session`]; `learn` is shown what the supervisor says before it is answered.
+pub(crate) fn keep_session_and(
+    socket: &OwnedFd,
+    device: (u32, u32),
+    memory: &OwnedFd,
+    learn: impl Fn(&FromSupervisor),
+) {
     while let (Some(packet), _) = hear(socket) {
-        match FromSupervisor::decode(&packet) {
-            Ok(FromSupervisor::Hello { .. }) => say(socket, &welcome(device), Some(memory)),
-            Ok(FromSupervisor::Register { caller, .. }) => {
+        let Ok(message) = FromSupervisor::decode(&packet) else {
+            continue;
+        };
+        learn(&message);
+        match message {
+            FromSupervisor::Hello { features, .. } => {
+                say(socket, &welcome_with(device, features), Some(memory));
+            }
+            FromSupervisor::Register { caller, .. } => {
                 say(socket, &FromRuntime::Registered { caller }.encode(), None);
             }
-            Ok(FromSupervisor::Forget { .. } | FromSupervisor::Grant { .. }) | Err(_) => {}
+            FromSupervisor::Grant { base } => {
+                say(socket, &FromRuntime::Granted { base }.encode(), None);
+            }
+            FromSupervisor::Forget { .. } => {}
         }
     }
 }
