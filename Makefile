@@ -24,7 +24,10 @@ SOAK_STEPS ?= 22500
 # How long the tests of hostile peers write in `make asan`, in seconds.
 HOSTILE ?= 10
 
-.PHONY: help setup build driver test lint check-loom asan demo bench suites soak-differential clean
+# Cases a property in `make miri`, which interprets: 4 take some minutes.
+CASES ?= 4
+
+.PHONY: help setup build driver test lint check-loom asan miri demo bench suites soak-differential clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -67,6 +70,14 @@ asan: setup ## Run the tests of hostile peers under AddressSanitizer (HOSTILE=60
 	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address FINESSE_HOSTILE_SECONDS=$(HOSTILE) \
 	    $(CARGO) test --locked --target x86_64-unknown-linux-gnu --target-dir $(TARGET)/asan \
 	    -p finesse-channel -p finesse-wire --tests
+
+# What needs neither mmap(2) nor futex(2), which Miri does not interpret across processes.
+miri: setup ## Run the decoders' and the channel's pure tests under Miri (needs a nightly toolchain with it)
+	@if ! $(CARGO) +nightly miri --version > /dev/null 2>&1; then \
+	    echo 'miri: skipped: no nightly toolchain with Miri (rustup component add miri rust-src)'; exit 0; fi; \
+	export MIRIFLAGS=-Zmiri-disable-isolation PROPTEST_CASES=$(CASES); \
+	$(CARGO) +nightly miri test --locked --target-dir $(TARGET)/miri -p finesse-wire --tests && \
+	$(CARGO) +nightly miri test --locked --target-dir $(TARGET)/miri -p finesse-channel --lib -- geometry spin
 
 demo: build ## Show the bypass at work, in a directory that is removed afterwards
 	@scripts/demo.sh $(RELEASE)
