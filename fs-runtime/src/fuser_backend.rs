@@ -15,10 +15,11 @@ use crate::reply::{
     Answer, ReplyAttr, ReplyData, ReplyEmpty, ReplyEntry, ReplyStatfs, ReplyXattr, Slot,
 };
 use crate::request::Request;
+use crate::served::Served;
 
 /// See the module.
 pub(crate) struct FuserBackend<FS> {
-    fs: Arc<FS>,
+    fs: Arc<Served<FS>>,
     requests: AtomicU64,
 }
 
@@ -29,7 +30,7 @@ impl<FS> fmt::Debug for FuserBackend<FS> {
 }
 
 impl<FS: Filesystem> FuserBackend<FS> {
-    pub(crate) fn new(fs: Arc<FS>) -> Self {
+    pub(crate) fn new(fs: Arc<Served<FS>>) -> Self {
         FuserBackend {
             fs,
             requests: AtomicU64::new(0),
@@ -46,7 +47,9 @@ impl<FS: Filesystem> FuserBackend<FS> {
         ask: impl FnOnce(&FS, &Request, Answer<T>),
     ) -> Result<T, Errno> {
         let request = self.request(caller);
-        Slot::ask(request.unique().0, |answer| ask(&self.fs, &request, answer))
+        Slot::ask(request.unique().0, |answer| {
+            ask(&self.fs.call(), &request, answer);
+        })
     }
 }
 
@@ -65,7 +68,7 @@ impl<FS: Filesystem> Backend for FuserBackend<FS> {
             gid: 0,
             pid: 0,
         };
-        self.fs.forget(&self.request(nobody), node, lookups);
+        self.fs.call().forget(&self.request(nobody), node, lookups);
     }
 
     fn getattr(&self, caller: Caller, node: INodeNo) -> Result<Attributes, Errno> {

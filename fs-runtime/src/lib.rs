@@ -40,8 +40,10 @@
 //! ```
 //!
 //! # What a file system may rely on
-//! * Both doors call it at the same time, from many threads, whatever `n_threads` says;
-//!   in one directory, changes and listings never overlap. That is what the kernel does.
+//! * Served by one thread (`n_threads`, fuser's default), it is called one request at a
+//!   time, both doors together. Served by more, both doors call it at the same time, from
+//!   as many threads as there are requests.
+//! * In one directory, changes and listings never overlap. That is what the kernel does.
 //! * Attributes and names are shown to either door's callers for as long as its time-outs
 //!   say, and no longer than until the other door changes them.
 //! * Every look-up is forgotten in time: the bypass door's own ones too.
@@ -66,6 +68,7 @@ mod kernel_view;
 mod notifier;
 mod reply;
 mod request;
+mod served;
 mod session;
 mod vfs;
 

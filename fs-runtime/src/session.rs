@@ -44,7 +44,8 @@ impl<FS: Filesystem> Session<FS> {
         options: &Config,
     ) -> io::Result<Session<FS>> {
         let (doors, bypass) = (Doors::new(), Bypass::new());
-        let door = KernelDoor::new(filesystem, Arc::clone(&doors), Arc::clone(&bypass));
+        let threads = options.n_threads.unwrap_or(1);
+        let door = KernelDoor::new(filesystem, threads, Arc::clone(&doors), Arc::clone(&bypass));
         let kernel = fuser::Session::new(door, &mountpoint, options)?;
         let mount = mount_facts(mountpoint.as_ref(), options, &bypass);
         Ok(Session {
@@ -67,7 +68,8 @@ impl<FS: Filesystem> Session<FS> {
         config: Config,
     ) -> io::Result<Self> {
         let (doors, bypass) = (Doors::new(), Bypass::new());
-        let door = KernelDoor::new(filesystem, Arc::clone(&doors), Arc::clone(&bypass));
+        let threads = config.n_threads.unwrap_or(1);
+        let door = KernelDoor::new(filesystem, threads, Arc::clone(&doors), Arc::clone(&bypass));
         Ok(Session {
             kernel: fuser::Session::from_fd(door, fd, acl, config)?,
             doors,

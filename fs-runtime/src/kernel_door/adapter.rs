@@ -22,10 +22,11 @@ use crate::reply::{
     ReplyEntry, ReplyIoctl, ReplyLock, ReplyLseek, ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite,
     ReplyXattr,
 };
+use crate::served::Served;
 
 /// The file system as fuser sees it.
 pub(crate) struct KernelDoor<FS: Filesystem> {
-    fs: Arc<FS>,
+    fs: Arc<Served<FS>>,
     doors: Arc<Doors>,
     bypass: Arc<Bypass<FS>>,
 }
@@ -39,9 +40,10 @@ impl<FS: Filesystem> fmt::Debug for KernelDoor<FS> {
 }
 
 impl<FS: Filesystem> KernelDoor<FS> {
-    pub(crate) fn new(fs: FS, doors: Arc<Doors>, bypass: Arc<Bypass<FS>>) -> Self {
+    /// `threads` is how many serve it.
+    pub(crate) fn new(fs: FS, threads: usize, doors: Arc<Doors>, bypass: Arc<Bypass<FS>>) -> Self {
         KernelDoor {
-            fs: Arc::new(fs),
+            fs: Arc::new(Served::new(fs, threads)),
             doors,
             bypass,
         }
@@ -60,7 +62,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
     fn init(&mut self, req: &fuser::Request, config: &mut KernelConfig) -> io::Result<()> {
         let fs = Arc::get_mut(&mut self.fs)
             .ok_or_else(|| io::Error::other("the file system was initialised before"))?;
-        fs.init(&req.into(), config)?;
+        fs.get_mut().init(&req.into(), config)?;
         self.bypass.ready(&self.fs, config);
         Ok(())
     }
@@ -69,7 +71,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
     fn destroy(&mut self) {
         self.bypass.close();
         match Arc::get_mut(&mut self.fs) {
-            Some(fs) => fs.destroy(),
+            Some(fs) => fs.get_mut().destroy(),
             None => log::error!("the bypass door still uses the file system: not destroyed"),
         }
     }
@@ -86,7 +88,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         }
         let note = EntryNote::lookup(&self.doors, parent, name);
         let reply = ReplyEntry::kernel(reply, note);
-        self.fs.lookup(&req.into(), parent, name, reply);
+        self.fs.call().lookup(&req.into(), parent, name, reply);
     }
 
     // fuser's batch_forget comes here as well, node by node: its argument has no public
@@ -96,7 +98,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
             return;
         }
         self.doors.view.forgot(ino, nlookup);
-        self.fs.forget(&req.into(), ino, nlookup);
+        self.fs.call().forget(&req.into(), ino, nlookup);
     }
 
     fn getattr(
@@ -110,7 +112,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
             return link.getattr(reply);
         }
         let reply = ReplyAttr::kernel(reply, AttrNote::question(&self.doors, ino));
-        self.fs.getattr(&req.into(), ino, fh, reply);
+        self.fs.call().getattr(&req.into(), ino, fh, reply);
     }
 
     fn setattr(
@@ -135,7 +137,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
             return reply.error(DoorLink::IMMUTABLE);
         }
         let reply = ReplyAttr::kernel(reply, AttrNote::change(&self.doors, ino));
-        self.fs.setattr(
+        self.fs.call().setattr(
             &req.into(),
             ino,
             mode,
@@ -158,7 +160,9 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         if let Some(link) = self.doors.link_node(ino) {
             return link.readlink(reply);
         }
-        self.fs.readlink(&req.into(), ino, ReplyData::kernel(reply));
+        self.fs
+            .call()
+            .readlink(&req.into(), ino, ReplyData::kernel(reply));
     }
 
     fn mknod(
@@ -177,6 +181,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         let note = EntryNote::change(&self.doors, parent, name, None);
         let reply = ReplyEntry::kernel(reply, note);
         self.fs
+            .call()
             .mknod(&req.into(), parent, name, mode, umask, rdev, reply);
     }
 
@@ -194,7 +199,9 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         }
         let note = EntryNote::change(&self.doors, parent, name, None);
         let reply = ReplyEntry::kernel(reply, note);
-        self.fs.mkdir(&req.into(), parent, name, mode, umask, reply);
+        self.fs
+            .call()
+            .mkdir(&req.into(), parent, name, mode, umask, reply);
     }
 
     fn unlink(
@@ -208,7 +215,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
             return reply.error(DoorLink::IMMUTABLE);
         }
         let reply = ReplyEmpty::kernel(reply, Settle::removal(&self.doors, parent, name));
-        self.fs.unlink(&req.into(), parent, name, reply);
+        self.fs.call().unlink(&req.into(), parent, name, reply);
     }
 
     fn rmdir(&self, req: &fuser::Request, parent: INodeNo, name: &OsStr, reply: fuser::ReplyEmpty) {
@@ -216,7 +223,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
             return reply.error(Errno::ENOTDIR);
         }
         let reply = ReplyEmpty::kernel(reply, Settle::removal(&self.doors, parent, name));
-        self.fs.rmdir(&req.into(), parent, name, reply);
+        self.fs.call().rmdir(&req.into(), parent, name, reply);
     }
 
     fn symlink(
@@ -233,6 +240,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         let note = EntryNote::change(&self.doors, parent, link_name, None);
         let reply = ReplyEntry::kernel(reply, note);
         self.fs
+            .call()
             .symlink(&req.into(), parent, link_name, target, reply);
     }
 
@@ -253,6 +261,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         let reply = ReplyEmpty::kernel(reply, Settle::rename(&self.doors, from, to, flags));
         let request = req.into();
         self.fs
+            .call()
             .rename(&request, parent, name, newparent, newname, flags, reply);
     }
 
@@ -272,7 +281,9 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         }
         let note = EntryNote::change(&self.doors, newparent, newname, Some(ino));
         let reply = ReplyEntry::kernel(reply, note);
-        self.fs.link(&req.into(), ino, newparent, newname, reply);
+        self.fs
+            .call()
+            .link(&req.into(), ino, newparent, newname, reply);
     }
 
     fn open(&self, req: &fuser::Request, ino: INodeNo, flags: OpenFlags, reply: fuser::ReplyOpen) {
@@ -281,6 +292,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         }
         let note = OpenNote::File(AttrNote::change(&self.doors, ino));
         self.fs
+            .call()
             .open(&req.into(), ino, flags, ReplyOpen::kernel(reply, note));
     }
 
@@ -297,6 +309,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
     ) {
         let (request, reply) = (req.into(), ReplyData::kernel(reply));
         self.fs
+            .call()
             .read(&request, ino, fh, offset, size, flags, lock_owner, reply);
     }
 
@@ -313,7 +326,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyWrite,
     ) {
         let note = AttrNote::change(&self.doors, ino);
-        self.fs.write(
+        self.fs.call().write(
             &req.into(),
             ino,
             fh,
@@ -335,7 +348,9 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyEmpty,
     ) {
         let reply = ReplyEmpty::kernel(reply, Settle::nothing());
-        self.fs.flush(&req.into(), ino, fh, lock_owner, reply);
+        self.fs
+            .call()
+            .flush(&req.into(), ino, fh, lock_owner, reply);
     }
 
     fn release(
@@ -350,6 +365,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
     ) {
         let reply = ReplyEmpty::kernel(reply, Settle::nothing());
         self.fs
+            .call()
             .release(&req.into(), ino, fh, flags, lock_owner, flush, reply);
     }
 
@@ -362,7 +378,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyEmpty,
     ) {
         let reply = ReplyEmpty::kernel(reply, Settle::nothing());
-        self.fs.fsync(&req.into(), ino, fh, datasync, reply);
+        self.fs.call().fsync(&req.into(), ino, fh, datasync, reply);
     }
 
     fn opendir(
@@ -374,6 +390,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
     ) {
         let note = OpenNote::Directory(Arc::clone(&self.doors), ino);
         self.fs
+            .call()
             .opendir(&req.into(), ino, flags, ReplyOpen::kernel(reply, note));
     }
 
@@ -387,7 +404,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
     ) {
         let held = self.doors.gate.shared(ino.0);
         let reply = ReplyDirectory::kernel(reply, held);
-        self.fs.readdir(&req.into(), ino, fh, offset, reply);
+        self.fs.call().readdir(&req.into(), ino, fh, offset, reply);
     }
 
     fn readdirplus(
@@ -400,7 +417,9 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
     ) {
         let note = ListingNote::new(&self.doors, ino);
         let reply = ReplyDirectoryPlus::kernel(reply, note);
-        self.fs.readdirplus(&req.into(), ino, fh, offset, reply);
+        self.fs
+            .call()
+            .readdirplus(&req.into(), ino, fh, offset, reply);
     }
 
     fn releasedir(
@@ -412,7 +431,9 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyEmpty,
     ) {
         let reply = ReplyEmpty::kernel(reply, Settle::nothing());
-        self.fs.releasedir(&req.into(), ino, fh, flags, reply);
+        self.fs
+            .call()
+            .releasedir(&req.into(), ino, fh, flags, reply);
     }
 
     fn fsyncdir(
@@ -424,7 +445,9 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyEmpty,
     ) {
         let reply = ReplyEmpty::kernel(reply, Settle::nothing());
-        self.fs.fsyncdir(&req.into(), ino, fh, datasync, reply);
+        self.fs
+            .call()
+            .fsyncdir(&req.into(), ino, fh, datasync, reply);
     }
 
     fn statfs(&self, req: &fuser::Request, ino: INodeNo, reply: fuser::ReplyStatfs) {
@@ -434,6 +457,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
             ino
         };
         self.fs
+            .call()
             .statfs(&req.into(), node, ReplyStatfs::kernel(reply));
     }
 
@@ -452,6 +476,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         }
         let reply = ReplyEmpty::kernel(reply, Settle::attributes(&self.doors, ino));
         self.fs
+            .call()
             .setxattr(&req.into(), ino, name, value, flags, position, reply);
     }
 
@@ -467,6 +492,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
             return reply.error(Errno::NO_XATTR);
         }
         self.fs
+            .call()
             .getxattr(&req.into(), ino, name, size, ReplyXattr::kernel(reply));
     }
 
@@ -475,6 +501,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
             return DoorLink::listxattr(size, reply);
         }
         self.fs
+            .call()
             .listxattr(&req.into(), ino, size, ReplyXattr::kernel(reply));
     }
 
@@ -489,7 +516,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
             return reply.error(DoorLink::IMMUTABLE);
         }
         let reply = ReplyEmpty::kernel(reply, Settle::attributes(&self.doors, ino));
-        self.fs.removexattr(&req.into(), ino, name, reply);
+        self.fs.call().removexattr(&req.into(), ino, name, reply);
     }
 
     fn access(
@@ -503,7 +530,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
             return reply.ok();
         }
         let reply = ReplyEmpty::kernel(reply, Settle::nothing());
-        self.fs.access(&req.into(), ino, mask, reply);
+        self.fs.call().access(&req.into(), ino, mask, reply);
     }
 
     fn create(
@@ -522,6 +549,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         let note = EntryNote::change(&self.doors, parent, name, None);
         let reply = ReplyCreate::kernel(reply, note);
         self.fs
+            .call()
             .create(&req.into(), parent, name, mode, umask, flags, reply);
     }
 
@@ -539,6 +567,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
     ) {
         let (request, reply) = (req.into(), ReplyLock::kernel(reply));
         self.fs
+            .call()
             .getlk(&request, ino, fh, lock_owner, start, end, typ, pid, reply);
     }
 
@@ -555,7 +584,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         sleep: bool,
         reply: fuser::ReplyEmpty,
     ) {
-        self.fs.setlk(
+        self.fs.call().setlk(
             &req.into(),
             ino,
             fh,
@@ -578,6 +607,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyBmap,
     ) {
         self.fs
+            .call()
             .bmap(&req.into(), ino, blocksize, idx, ReplyBmap::kernel(reply));
     }
 
@@ -594,6 +624,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
     ) {
         let (request, reply) = (req.into(), ReplyIoctl::kernel(reply));
         self.fs
+            .call()
             .ioctl(&request, ino, fh, flags, cmd, in_data, out_size, reply);
     }
 
@@ -608,7 +639,9 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyPoll,
     ) {
         let (request, reply) = (req.into(), ReplyPoll::kernel(reply));
-        self.fs.poll(&request, ino, fh, ph, events, flags, reply);
+        self.fs
+            .call()
+            .poll(&request, ino, fh, ph, events, flags, reply);
     }
 
     fn fallocate(
@@ -623,6 +656,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
     ) {
         let reply = ReplyEmpty::kernel(reply, Settle::attributes(&self.doors, ino));
         self.fs
+            .call()
             .fallocate(&req.into(), ino, fh, offset, length, mode, reply);
     }
 
@@ -636,7 +670,9 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyLseek,
     ) {
         let (request, reply) = (req.into(), ReplyLseek::kernel(reply));
-        self.fs.lseek(&request, ino, fh, offset, whence, reply);
+        self.fs
+            .call()
+            .lseek(&request, ino, fh, offset, whence, reply);
     }
 
     fn copy_file_range(
@@ -653,7 +689,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyWrite,
     ) {
         let note = AttrNote::change(&self.doors, ino_out);
-        self.fs.copy_file_range(
+        self.fs.call().copy_file_range(
             &req.into(),
             ino_in,
             fh_in,

@@ -13,6 +13,7 @@ use crate::coherence::Coherence;
 use crate::door::{self, DoorHandle, MountFacts, Negotiated};
 use crate::filesystem::Filesystem;
 use crate::fuser_backend::FuserBackend;
+use crate::served::Served;
 
 /// Environment variable that keeps the door closed when it says `off`.
 const SWITCH: &str = "FINESSE_DOOR";
@@ -31,7 +32,7 @@ enum State<FS> {
     /// Before init and after destroy.
     Closed,
     /// The file system, for the door to come.
-    Ready(Arc<FS>),
+    Ready(Arc<Served<FS>>),
     Open(Arc<Coherence>, #[allow(dead_code)] DoorHandle),
 }
 
@@ -55,7 +56,7 @@ impl<FS: Filesystem> Bypass<FS> {
     }
 
     /// FUSE_INIT was answered by the file system.
-    pub(super) fn ready(&self, fs: &Arc<FS>, config: &mut KernelConfig) {
+    pub(super) fn ready(&self, fs: &Arc<Served<FS>>, config: &mut KernelConfig) {
         let Some(flags) = flags_in_force(config) else {
             log::warn!("cannot tell what was negotiated with the kernel; no bypass door");
             return;
