@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use thiserror::Error;
 
@@ -127,24 +128,9 @@ impl<'a> MountRequest<'a> {
             .map(Pinned::to)
             .transpose()
             .map_err(MountError::Pin)?;
-        let start = |source| MountError::Start {
-            program: self.program.to_owned(),
-            source,
-        };
-        // A file, not a pipe: nobody reads along, and a full pipe would stop the server.
-        let words = tempfile::tempfile().map_err(start)?;
-        let child = self
-            .command(&mountpoint)
-            .stderr(words.try_clone().map_err(start)?)
-            .spawn();
+        let mounted = Mounted::spawn(&mut self.command(&mountpoint), mountpoint, End::Terminated);
         drop(pinned);
-        let mut mounted = Mounted {
-            mountpoint,
-            child: Some(child.map_err(start)?),
-            words,
-        };
-        mounted.wait_until_ready(self.program)?;
-        Ok(mounted)
+        mounted?.when_ready()
     }
 
     fn command(&self, mountpoint: &Path) -> Command {
@@ -166,16 +152,60 @@ impl<'a> MountRequest<'a> {
     }
 }
 
+/// How a file system's process is brought to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It unmounts when it is told to terminate.
+    Terminated,
+    /// It ends when it is unmounted.
+    Unmounted,
+    /// It does not even then: it, and what it started, must be killed.
+    Killed,
+}
+
 /// A mount and the process that serves it. Dropping it unmounts, by force if need be.
 #[derive(Debug)]
 pub struct Mounted {
     mountpoint: PathBuf,
+    end: End,
+    program: PathBuf,
     child: Option<Child>,
     /// What it writes to standard error.
     words: File,
 }
 
 impl Mounted {
+    /// Starts `command`, which mounts on the directory `mountpoint`, and returns once the mount is there.
+    ///
+    /// # Errors
+    /// See [`MountError`]; nothing is left mounted or running then.
+    pub fn start(command: &mut Command, mountpoint: &Path, end: End) -> Result<Self, MountError> {
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        Self::spawn(command, mountpoint.to_owned(), end)?.when_ready()
+    }
+
+    fn spawn(command: &mut Command, mountpoint: PathBuf, end: End) -> Result<Self, MountError> {
+        let program = PathBuf::from(command.get_program());
+        let start = |source| MountError::Start {
+            program: program.clone(),
+            source,
+        };
+        // A file, not a pipe: nobody reads along, and a full pipe would stop the server.
+        let words = tempfile::tempfile().map_err(start)?;
+        command.stderr(words.try_clone().map_err(start)?);
+        if end == End::Killed {
+            command.process_group(0);
+        }
+        let child = command.spawn().map_err(start)?;
+        Ok(Mounted {
+            mountpoint,
+            end,
+            program,
+            child: Some(child),
+            words,
+        })
+    }
+
     /// Where it is mounted.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -211,7 +241,12 @@ impl Mounted {
         }
     }
 
-    fn wait_until_ready(&mut self, program: &Path) -> Result<(), MountError> {
+    fn when_ready(mut self) -> Result<Self, MountError> {
+        self.wait_until_ready()?;
+        Ok(self)
+    }
+
+    fn wait_until_ready(&mut self) -> Result<(), MountError> {
         let deadline = Instant::now() + READY_WITHIN;
         loop {
             let watch = |source| MountError::Watch {
@@ -227,14 +262,14 @@ impl Mounted {
             if let Some(status) = child.try_wait().map_err(watch)? {
                 let said = what_it_said(&mut self.words);
                 return Err(MountError::Ended {
-                    program: program.to_owned(),
+                    program: self.program.clone(),
                     status,
                     said,
                 });
             }
             if Instant::now() > deadline {
                 return Err(MountError::NotReady {
-                    program: program.to_owned(),
+                    program: self.program.clone(),
                     mountpoint: self.mountpoint.clone(),
                 });
             }
@@ -248,7 +283,17 @@ impl Mounted {
         };
         // Not yet waited for: the number is still this child's.
         let pid = Pid::from_raw(child.id().try_into().expect("a process id is positive"));
-        let _ = kill(pid, Signal::SIGTERM);
+        match self.end {
+            End::Terminated => drop(kill(pid, Signal::SIGTERM)),
+            End::Unmounted => take_off(&self.mountpoint),
+            End::Killed => {
+                take_off(&self.mountpoint);
+                let _ = killpg(pid, Signal::SIGKILL);
+                let _ = child.wait();
+                detach(&self.mountpoint);
+                return Ok(None);
+            }
+        }
         let status = wait_at_most(&mut child, GONE_WITHIN);
         let status = status.map_err(|source| MountError::Watch {
             mountpoint: self.mountpoint.clone(),
@@ -310,21 +355,33 @@ fn unescape(field: &[u8]) -> Vec<u8> {
     plain
 }
 
+/// Unmounts `path` as soon as nobody uses it any more; gives up after a while.
+fn take_off(path: &Path) {
+    let deadline = Instant::now() + GONE_WITHIN;
+    while !unmount_at(path, MntFlags::empty(), &["-u", "-q", "--"]) && Instant::now() < deadline {
+        sleep(POLL);
+    }
+}
+
 /// Takes away what is still mounted at `path`, without asking its server.
 fn detach(path: &Path) {
     while is_fuse_mount(path).unwrap_or(false) {
-        let gone = umount2(path, MntFlags::MNT_DETACH).is_ok()
-            || Command::new("fusermount3")
-                .args(["-u", "-z", "-q", "--"])
-                .arg(path)
-                .stderr(Stdio::null())
-                .status()
-                .is_ok_and(|status| status.success());
-        if !gone {
+        if !unmount_at(path, MntFlags::MNT_DETACH, &["-u", "-z", "-q", "--"]) {
             eprintln!("warning: {} is still mounted", path.display());
             return;
         }
     }
+}
+
+/// By the system call, or for users who may not, by fusermount3 with `options`.
+fn unmount_at(path: &Path, flags: MntFlags, options: &[&str]) -> bool {
+    umount2(path, flags).is_ok()
+        || Command::new("fusermount3")
+            .args(options)
+            .arg(path)
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
 }
 
 /// What a process wrote to standard error before it ended.

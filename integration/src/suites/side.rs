@@ -2,7 +2,8 @@
 
 use std::cell::RefCell;
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -71,6 +72,19 @@ impl<'a> Side<'a> {
         };
         let dir = dir.join(letter);
         let mounted = setting.mount(&program, &dir)?;
+        Self::over(way, dir, mounted, interrupt)
+    }
+
+    /// What is mounted already, and `dir` beside it.
+    ///
+    /// # Errors
+    /// Nothing can be written to `dir`.
+    pub fn over(
+        way: Way,
+        dir: PathBuf,
+        mounted: Mounted,
+        interrupt: &'a Interrupt,
+    ) -> Result<Self> {
         fs::write(dir.join("policy.toml"), BYPASS_ALL)?;
         Ok(Side {
             way,
@@ -124,6 +138,14 @@ impl<'a> Side<'a> {
             .with_context(|| finished.err.clone())?;
         fs::remove_file(&report)?;
         Ok(finished)
+    }
+
+    /// The file to which the file system's process writes its standard error, also for later.
+    ///
+    /// # Errors
+    /// The descriptor cannot be duplicated.
+    pub fn words(&self) -> io::Result<File> {
+        self.mounted.words()
     }
 
     /// Unmounts.
