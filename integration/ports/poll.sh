@@ -4,7 +4,7 @@
 cd "$1" || exit 9
 try ls
 try stat -c '%n %F %a %u:%g' 0 9 A F G 00
-"$3" >"$2/answers" 2>"$2/errors"
+"$4poll_client" >"$2/answers" 2>"$2/errors"
 echo "poll_client = $?"
 cat "$2/errors"
 sed -E 's/_: +/_ /g; s/([0-9A-F]):[0-9]{2} /_ /g' "$2/answers" | sort | uniq -c

@@ -1,0 +1,62 @@
+//! `finesse-ports`: file systems that others wrote for fuser, built against fuser and against finesse-fuse, and
+//! plain FUSE as the oracle.
+//!
+//! Their sources are compiled where cargo has unpacked their packages; none of their text is kept here.
+
+pub mod build;
+pub mod compare;
+pub mod crates;
+pub mod list;
+pub mod metadata;
+pub mod options;
+pub mod port;
+
+use anyhow::Result;
+use clap::Parser;
+
+use self::build::Built;
+use self::list::Source;
+use self::options::Options;
+use self::port::Port;
+use crate::compare::interrupt::Interrupt;
+
+/// The whole program: builds and runs what the command line asks for; whether all ways agreed.
+///
+/// # Errors
+/// Something cannot be built, mounted or run, or the user interrupted.
+pub fn main() -> Result<bool> {
+    let options = Options::parse();
+    let interrupt = Interrupt::install()?;
+    let dir = match &options.build_dir {
+        Some(dir) => dir.clone(),
+        None => crate::suites::install::default_dir()?.with_file_name("ports"),
+    };
+    let mut counts = (0, 0);
+    for source in Source::ALL {
+        let ports: Vec<_> = list::ports(source)
+            .filter(|port| options.wants(port.name))
+            .collect();
+        if ports.is_empty() {
+            continue;
+        }
+        let built = build::build(source, &dir, None)?;
+        println!("{}: {}", built.title, built.summary());
+        for port in ports {
+            match check(&port, &built, &interrupt)? {
+                true => counts.0 += 1,
+                false => counts.1 += 1,
+            }
+        }
+    }
+    println!("{} ports passed, {} failed", counts.0, counts.1);
+    Ok(counts.1 == 0)
+}
+
+/// Runs one port by all ways and prints what came out; whether all agree.
+///
+/// # Errors
+/// It cannot be mounted or run, or ended in a panic.
+pub fn check(port: &Port, built: &Built, interrupt: &Interrupt) -> Result<bool> {
+    println!("{}", port.name);
+    compare::compare(port, built, interrupt)
+}
