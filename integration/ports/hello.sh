@@ -1,7 +1,7 @@
 # A tree of files that nobody may change.
 . "${0%/*}/say.sh"
 cd "$1" || exit 9
-try ls -lan --time-style=+%s
+try ls -lAn --time-style=+%s
 try stat -c '%n %F %a %u:%g %h %s %b %i %X %Y %Z' . hello.txt
 try stat -f -c '%s %l %b %f %a %c %d' .
 try cat hello.txt

@@ -1,7 +1,7 @@
 # One file that the kernel reads from another one itself.
 . "${0%/*}/say.sh"
 cd "$1" || exit 9
-try ls -lan --time-style=+%s
+try ls -lAn --time-style=+%s
 try stat -c '%n %F %a %u:%g %h %s' . passthrough missing
 for round in 1 2 3; do
     try cmp passthrough /etc/profile

@@ -188,10 +188,12 @@ impl<'v, 'c> Walk<'v, 'c> {
         require(self.links <= MAX_LINKS, libc::ELOOP)
     }
 
-    /// The node at which the walk stands.
+    /// The node at which the walk stands. For some operations the kernel needs no
+    /// attributes, so that it must be the one to fail for want of them.
     fn here(self) -> Outcome<Target<'v>> {
         let node = self.at.node;
-        let got = self.vfs.backend.getattr(self.who.caller(), INodeNo(node))?;
+        let got = self.vfs.backend.getattr(self.who.caller(), INodeNo(node));
+        let got = got.map_err(|_| NotMine::Unsupported)?;
         Ok(Target {
             node,
             attr: got.attr,

@@ -1,4 +1,4 @@
-use fuser::FileType;
+use fuser::{Errno, FileType};
 
 use super::*;
 
@@ -142,4 +142,23 @@ fn statfs_follows_links() {
     let statfs = |path| Call::Statfs { at: at(path) };
     assert!(matches!(world.run(statfs("l")), Got::Statfs(s) if s.bsize == 512));
     assert_eq!(world.run(statfs("none")), errno(libc::ENOENT));
+}
+
+#[test]
+fn a_base_without_attributes_is_left_to_the_kernel() {
+    let world = World::new();
+    tree(&world);
+    world.fs.force("getattr", Errno::ENOSYS);
+    let left = not_mine(NotMine::Unsupported);
+    assert_eq!(world.run(Call::Statfs { at: at(".") }), left);
+    assert_eq!(world.run(access(".", 2, true)), left);
+    let stat = Call::Stat {
+        at: at("."),
+        follow: true,
+    };
+    assert_eq!(world.run(stat), left);
+    assert!(matches!(
+        world.run(Call::Statfs { at: at("f") }),
+        Got::Statfs(_)
+    ));
 }
