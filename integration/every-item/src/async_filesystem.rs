@@ -73,7 +73,7 @@ traits! {
 }
 
 fn contexts() {
-    let _: for<'a> fn(&'a Request) -> RequestContext = RequestContext::from;
+    let _: fn(&'static Request) -> RequestContext = RequestContext::from;
     let _: fn(&'static Request) -> RequestContext = Into::into;
 }
 
