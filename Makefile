@@ -17,6 +17,9 @@ BENCH ?=
 # Arguments of finesse-suites for `make suites`.
 SUITES ?=
 
+# Arguments of finesse-ports for `make ports`.
+PORTS ?=
+
 # Seeds and steps a mount of `make soak-differential`; nine mounts make a million steps of these.
 SOAK_SEEDS ?= 1001 1002 1003 1004 1005
 SOAK_STEPS ?= 22500
@@ -27,7 +30,7 @@ HOSTILE ?= 10
 # Cases a property in `make miri`, which interprets: 4 take some minutes.
 CASES ?= 4
 
-.PHONY: help setup build driver test lint check-loom asan miri demo bench suites soak-differential clean
+.PHONY: help setup build driver test lint check-loom asan miri demo bench suites ports soak-differential clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -90,6 +93,11 @@ suites: setup ## Compare suites of others on FUSE and bypass (SUITES='--quick' f
 	$(CARGO) build --release --locked -p finesse-supervisor -p finesse-mount -p finesse-mount-plain \
 	    -p finesse-integration --bins
 	$(RELEASE)/finesse-suites $(SUITES)
+
+# Fetches the packages the first time. The file systems are built as they are for debugging.
+ports: setup ## Compare file systems of others on fuser and finesse-fuse (PORTS='--port simple')
+	$(CARGO) build --locked -p finesse-supervisor -p finesse-integration --bins
+	$(TARGET)/debug/finesse-ports $(PORTS)
 
 # Ends at the first difference, which names its seed.
 soak-differential: setup ## Compare a million random calls on FUSE and bypass, as root for all of it

@@ -55,14 +55,16 @@ pub fn project() -> &'static Path {
     own.parent().unwrap_or(own)
 }
 
-/// Builds all of `source`, or those named in `only`, below `dir`.
+/// Builds all of `source`, or those named in `only`, in the target directory `target`: most of what they depend on
+/// is there already.
 ///
 /// # Errors
 /// A package cannot be fetched or built, or has examples that nothing is known of.
-pub fn build(source: Source, dir: &Path, only: Option<&[&str]>) -> Result<Built> {
+pub fn build(source: Source, target: &Path, only: Option<&[&str]>) -> Result<Built> {
     let (name, version) = source.package();
-    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
-    let dir = dir.canonicalize()?;
+    let dir = target.join("ports");
+    fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    let target = target.canonicalize()?;
     let package = Package::ask(name, version, &dir)?;
     let sources = match source {
         Source::Fuser => examples(&package)?,
@@ -77,28 +79,33 @@ pub fn build(source: Source, dir: &Path, only: Option<&[&str]>) -> Result<Built>
         let mut manifest = Manifest::new(against, version, &package.edition);
         match source {
             Source::Fuser => {
-                let features = features(&package);
+                let features = features(&package, wanted);
                 let features: Vec<_> = features.iter().map(String::as_str).collect();
                 manifest.fuser(version, &features, project());
-                manifest.as_of(&package);
+                let texts = texts(&sources)?;
+                manifest.as_of(&package, |one| texts.contains(&format!("{one}::")));
             }
             Source::EasyFuser => {
                 manifest.exactly(name, version);
                 // Its macros, and those with which its async traits are written.
-                manifest.as_of(&package.only(&["easy_fuser_macro", "async-trait"]));
+                manifest.as_of(&package, |one| {
+                    ["easy_fuser_macro", "async_trait"].contains(&one)
+                });
                 manifest.patch(project());
             }
         }
         for (name, source) in &sources {
             manifest.program(name, source);
         }
-        let place = dir.join(name).join(against.prefix().trim_end_matches('-'));
-        compile(&manifest, &place, &dir)?;
+        // Fewer programs need fewer dependencies: another package.
+        let what = only.map_or(name.to_owned(), |only| only.join("-"));
+        let place = dir.join(format!("{}{what}", against.prefix()));
+        compile(&manifest, &place, &target)?;
     }
     Ok(Built {
         title: format!("{name} {version}"),
         names: sources.into_iter().map(|(name, _)| name).collect(),
-        programs: dir.join("target/debug"),
+        programs: target.join("debug"),
     })
 }
 
@@ -120,10 +127,24 @@ fn examples(package: &Package) -> Result<Vec<(String, PathBuf)>> {
     Ok(sources.collect())
 }
 
-/// The features that the examples of `package` need.
-fn features(package: &Package) -> BTreeSet<String> {
-    let needed = package.examples().flat_map(|one| &one.required_features);
+/// The features that the `wanted` examples of `package` need.
+fn features(package: &Package, wanted: impl Fn(&str) -> bool) -> BTreeSet<String> {
+    let examples = package.examples().filter(|one| wanted(&one.name));
+    let needed = examples.flat_map(|one| &one.required_features);
     needed.cloned().collect()
+}
+
+/// All of the sources, and of the directory beside them that examples share.
+fn texts(sources: &[(String, PathBuf)]) -> Result<String> {
+    let mut all = String::new();
+    for (_, source) in sources {
+        all += &fs::read_to_string(source)?;
+        let shared = source.with_file_name("common");
+        for entry in fs::read_dir(shared)? {
+            all += &fs::read_to_string(entry?.path())?;
+        }
+    }
+    Ok(all)
 }
 
 /// Programs of this project that do no more than mount what the library brings along.
@@ -138,7 +159,7 @@ pub(super) fn script(name: &str) -> PathBuf {
     project().join("integration/ports").join(name)
 }
 
-fn compile(manifest: &Manifest, place: &Path, dir: &Path) -> Result<()> {
+fn compile(manifest: &Manifest, place: &Path, target: &Path) -> Result<()> {
     fs::create_dir_all(place).with_context(|| format!("cannot make {}", place.display()))?;
     let text = manifest.text();
     if fs::read_to_string(place.join("Cargo.toml")).ok().as_deref() != Some(text.as_str()) {
@@ -161,7 +182,7 @@ fn compile(manifest: &Manifest, place: &Path, dir: &Path) -> Result<()> {
     let mut build = cargo();
     build
         .args(["build", "--bins", "--target-dir"])
-        .arg(dir.join("target"))
+        .arg(target)
         .current_dir(place);
     succeed(&mut build)
 }

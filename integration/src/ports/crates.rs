@@ -23,8 +23,8 @@ impl Against {
     #[must_use]
     pub fn prefix(self) -> &'static str {
         match self {
-            Against::Fuser => "plain-",
-            Against::Finesse => "finesse-",
+            Against::Fuser => "on-fuser-",
+            Against::Finesse => "on-finesse-",
         }
     }
 }
@@ -48,8 +48,7 @@ impl Manifest {
             against,
             head: format!(
                 "[package]\nname = \"{name}\"\nversion = \"{version}\"\nedition = \"{edition}\"\n\
-                 publish = false\nautobins = false\n\n[workspace]\n\n\
-                 [profile.dev]\ndebug = false\n"
+                 publish = false\nautobins = false\n\n[workspace]\n"
             ),
             dependencies: String::new(),
             programs: String::new(),
@@ -76,10 +75,15 @@ impl Manifest {
         self.line(format_args!("{name} = \"={version}\""));
     }
 
-    /// What `package` itself depends on here, be it for its library or its examples.
-    pub fn as_of(&mut self, package: &Package) {
+    /// Those of which `wanted` names the crates, of all that `package` itself depends on here, be it for its
+    /// library or its examples.
+    pub fn as_of(&mut self, package: &Package, wanted: impl Fn(&str) -> bool) {
         let mut all = BTreeMap::<&str, Dependency>::new();
-        let here = |one: &&Dependency| one.target.is_none() && one.kind.as_deref() != Some("build");
+        let here = |one: &&Dependency| {
+            one.target.is_none()
+                && one.kind.as_deref() != Some("build")
+                && wanted(&one.name.replace('-', "_"))
+        };
         for one in package.dependencies.iter().filter(here) {
             all.entry(&one.name)
                 .and_modify(|known| {
@@ -147,10 +151,7 @@ mod tests {
             manifest.text()
         };
         let (plain, port) = (text(Against::Fuser), text(Against::Finesse));
-        let own_names = |text: &str| {
-            text.replace("finesse-ports", "plain-ports")
-                .replace("finesse-hello", "plain-hello")
-        };
+        let own_names = |text: &str| text.replace("on-finesse-", "on-fuser-");
         let port = own_names(&port);
         let differing: Vec<_> = plain
             .lines()

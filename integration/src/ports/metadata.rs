@@ -87,19 +87,6 @@ impl Package {
             .with_context(|| format!("cargo does not know {name}"))
     }
 
-    /// As if it depended on these alone.
-    #[must_use]
-    pub fn only(&self, names: &[&str]) -> Package {
-        let wanted = |one: &&Dependency| names.contains(&one.name.as_str());
-        Package {
-            name: self.name.clone(),
-            version: self.version.clone(),
-            edition: self.edition.clone(),
-            dependencies: self.dependencies.iter().filter(wanted).cloned().collect(),
-            targets: Vec::new(),
-        }
-    }
-
     /// Its examples, in their order.
     pub fn examples(&self) -> impl Iterator<Item = &Target> {
         let is_example = |target: &&Target| target.kind.iter().any(|kind| kind == "example");

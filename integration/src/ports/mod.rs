@@ -27,9 +27,9 @@ use crate::compare::interrupt::Interrupt;
 pub fn main() -> Result<bool> {
     let options = Options::parse();
     let interrupt = Interrupt::install()?;
-    let dir = match &options.build_dir {
+    let target = match &options.target_dir {
         Some(dir) => dir.clone(),
-        None => crate::suites::install::default_dir()?.with_file_name("ports"),
+        None => crate::suites::install::default_dir()?.join(".."),
     };
     let mut counts = (0, 0);
     for source in Source::ALL {
@@ -39,10 +39,15 @@ pub fn main() -> Result<bool> {
         if ports.is_empty() {
             continue;
         }
-        let built = build::build(source, &dir, None)?;
+        let built = build::build(source, &target, None)?;
         println!("{}: {}", built.title, built.summary());
         for port in ports {
-            match check(&port, &built, &interrupt)? {
+            let same = check(&port, &built, &interrupt).or_else(|error| {
+                interrupt.check()?;
+                println!("  FAILED: {error:#}");
+                anyhow::Ok(false)
+            })?;
+            match same {
                 true => counts.0 += 1,
                 false => counts.1 += 1,
             }

@@ -14,9 +14,9 @@ pub struct Options {
     /// Only file systems whose name contains PATTERN (may be repeated)
     #[arg(long, value_name = "PATTERN")]
     pub port: Vec<String>,
-    /// Where they are built and kept [default: ports, beside the directory of this program]
+    /// cargo's directory, in which they are built and kept [default: above the directory of this program]
     #[arg(long, value_name = "DIR")]
-    pub build_dir: Option<PathBuf>,
+    pub target_dir: Option<PathBuf>,
 }
 
 impl Options {

@@ -15,6 +15,7 @@ mod hostile;
 mod last_words;
 mod lines;
 mod peer;
+mod ports;
 mod processes;
 mod real_programs;
 mod report;
