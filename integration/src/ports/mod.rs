@@ -11,7 +11,10 @@ pub mod metadata;
 pub mod options;
 pub mod port;
 
-use anyhow::Result;
+use std::env;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
 use clap::Parser;
 
 use self::build::Built;
@@ -29,7 +32,7 @@ pub fn main() -> Result<bool> {
     let interrupt = Interrupt::install()?;
     let target = match &options.target_dir {
         Some(dir) => dir.clone(),
-        None => crate::suites::install::default_dir()?.join(".."),
+        None => default_target()?,
     };
     let mut counts = (0, 0);
     for source in Source::ALL {
@@ -55,6 +58,13 @@ pub fn main() -> Result<bool> {
     }
     println!("{} ports passed, {} failed", counts.0, counts.1);
     Ok(counts.1 == 0)
+}
+
+/// The directory above that of this program.
+fn default_target() -> Result<PathBuf> {
+    let program = env::current_exe().context("cannot tell where this program lies")?;
+    let target = program.ancestors().nth(2);
+    Ok(target.context("this program lies nowhere")?.to_owned())
 }
 
 /// Runs one port by all ways and prints what came out; whether all agree.
