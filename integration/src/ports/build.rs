@@ -19,6 +19,8 @@ pub struct Built {
     pub title: String,
     /// Names of the programs.
     pub names: Vec<String>,
+    /// The package that was built against fuser.
+    pub on_fuser: PathBuf,
     programs: PathBuf,
 }
 
@@ -75,6 +77,7 @@ pub fn build(source: Source, target: &Path, only: Option<&[&str]>) -> Result<Bui
         .into_iter()
         .filter(|(name, _)| wanted(name))
         .collect();
+    let mut on_fuser = PathBuf::new();
     for against in Against::BOTH {
         let mut manifest = Manifest::new(against, version, &package.edition);
         match source {
@@ -100,11 +103,15 @@ pub fn build(source: Source, target: &Path, only: Option<&[&str]>) -> Result<Bui
         // Fewer programs need fewer dependencies: another package.
         let what = only.map_or(name.to_owned(), |only| only.join("-"));
         let place = dir.join(format!("{}{what}", against.prefix()));
+        if against == Against::Fuser {
+            on_fuser.clone_from(&place);
+        }
         compile(&manifest, &place, &target)?;
     }
     Ok(Built {
         title: format!("{name} {version}"),
         names: sources.into_iter().map(|(name, _)| name).collect(),
+        on_fuser,
         programs: target.join("debug"),
     })
 }
@@ -187,7 +194,7 @@ fn compile(manifest: &Manifest, place: &Path, target: &Path) -> Result<()> {
     succeed(&mut build)
 }
 
-fn succeed(command: &mut Command) -> Result<()> {
+pub(super) fn succeed(command: &mut Command) -> Result<()> {
     let output = command.output();
     let output = output.with_context(|| format!("cannot start {command:?}"))?;
     ensure!(

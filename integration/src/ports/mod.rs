@@ -6,6 +6,7 @@
 pub mod build;
 pub mod compare;
 pub mod crates;
+pub mod items;
 pub mod list;
 pub mod metadata;
 pub mod options;
@@ -44,6 +45,13 @@ pub fn main() -> Result<bool> {
         }
         let built = build::build(source, &target, None)?;
         println!("{}: {}", built.title, built.summary());
+        if source == Source::Fuser && options.port.is_empty() {
+            println!("all public items of fuser");
+            match items::check(&built.on_fuser, &target)? {
+                true => counts.0 += 1,
+                false => counts.1 += 1,
+            }
+        }
         for port in ports {
             let same = check(&port, &built, &interrupt).or_else(|error| {
                 interrupt.check()?;
@@ -56,7 +64,7 @@ pub fn main() -> Result<bool> {
             }
         }
     }
-    println!("{} ports passed, {} failed", counts.0, counts.1);
+    println!("{} checks passed, {} failed", counts.0, counts.1);
     Ok(counts.1 == 0)
 }
 
