@@ -46,7 +46,10 @@ static void do_stat(void)
 	else
 		result = syscall(SYS_newfstatat, dir, pointer(path), to, flag);
 	print_result(result);
-	if (result == 0)
+	/* With AT_STATX_DONT_SYNC all but the type may be out of date. */
+	if (result == 0 && flag & AT_STATX_DONT_SYNC)
+		printf(" type %o", s.st_mode & S_IFMT);
+	else if (result == 0)
 		print_stat(&s);
 }
 
