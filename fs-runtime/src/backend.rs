@@ -1,7 +1,8 @@
 //! What the bypass door asks of a file system: one call an operation, in FUSE's terms.
 //!
 //! The door's walk and checks know only this trait. `fuser`-style file systems stand
-//! behind it today (`crate::fuser_backend`); other kinds can follow.
+//! behind it (`crate::fuser_backend`), and any FUSE daemon that speaks the kernel's
+//! protocol (the crate `finesse-serve`).
 
 use std::ffi::OsStr;
 use std::time::Duration;
@@ -10,56 +11,59 @@ use fuser::{AccessFlags, Errno, FileAttr, INodeNo, RenameFlags, TimeOrNow};
 
 /// Whom the file system sees as the caller (`struct fuse_in_header`).
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Caller {
+pub struct Caller {
     /// File system user id.
-    pub(crate) uid: u32,
+    pub uid: u32,
     /// File system group id.
-    pub(crate) gid: u32,
+    pub gid: u32,
     /// Thread group id.
-    pub(crate) pid: u32,
+    pub pid: u32,
 }
 
 /// A name's node. Each one returned counts as one look-up of the node, to be forgotten.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Entry {
-    /// The attributes; `attr.ino` is the node's id. 0 means that the name is known not to
-    /// exist, and counts as no look-up.
-    pub(crate) attr: FileAttr,
+pub struct Entry {
+    /// The node's id. 0 means that the name is known not to exist, and counts as no
+    /// look-up.
+    pub node: INodeNo,
+    /// The attributes. `attr.ino` is the inode number that programs see, which is the
+    /// node's id for file systems that have one number only, as fuser's.
+    pub attr: FileAttr,
     /// How long the name may be remembered.
-    pub(crate) entry_ttl: Duration,
+    pub entry_ttl: Duration,
     /// How long the attributes may be remembered.
-    pub(crate) attr_ttl: Duration,
+    pub attr_ttl: Duration,
 }
 
 /// A node's attributes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Attributes {
+pub struct Attributes {
     /// The attributes.
-    pub(crate) attr: FileAttr,
+    pub attr: FileAttr,
     /// How long they may be remembered.
-    pub(crate) ttl: Duration,
+    pub ttl: Duration,
 }
 
 /// Attributes to change, as FUSE_SETATTR has them.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct SetAttr {
+pub struct SetAttr {
     /// Mode with the type bits, as the kernel sends it.
-    pub(crate) mode: Option<u32>,
+    pub mode: Option<u32>,
     /// Owner.
-    pub(crate) uid: Option<u32>,
+    pub uid: Option<u32>,
     /// Group.
-    pub(crate) gid: Option<u32>,
+    pub gid: Option<u32>,
     /// Size in bytes.
-    pub(crate) size: Option<u64>,
+    pub size: Option<u64>,
     /// Last access.
-    pub(crate) atime: Option<TimeOrNow>,
+    pub atime: Option<TimeOrNow>,
     /// Last change of the content.
-    pub(crate) mtime: Option<TimeOrNow>,
+    pub mtime: Option<TimeOrNow>,
 }
 
 /// Answer to a question for extended attributes.
 #[derive(Clone, Debug)]
-pub(crate) enum Xattr {
+pub enum Xattr {
     /// The size in bytes, when size 0 was asked for.
     Size(u32),
     /// The value or the NUL-separated names.
@@ -67,18 +71,24 @@ pub(crate) enum Xattr {
 }
 
 /// Statistics (`struct fuse_kstatfs`).
-pub(crate) type Statfs = finesse_wire::Statfs;
+pub type Statfs = finesse_wire::Statfs;
 
 /// A file system as the bypass door sees it. Calls block until the file system has
 /// answered, from whichever thread it does.
-pub(crate) trait Backend: Send + Sync {
+pub trait Backend: Send + Sync {
+    /// FUSE_LOOKUP.
     fn lookup(&self, caller: Caller, parent: INodeNo, name: &OsStr) -> Result<Entry, Errno>;
+    /// FUSE_FORGET: takes look-ups back; no answer.
     fn forget(&self, node: INodeNo, lookups: u64);
+    /// FUSE_GETATTR.
     fn getattr(&self, caller: Caller, node: INodeNo) -> Result<Attributes, Errno>;
+    /// FUSE_SETATTR.
     fn setattr(&self, caller: Caller, node: INodeNo, change: &SetAttr)
     -> Result<Attributes, Errno>;
+    /// FUSE_READLINK: the text, as it is stored.
     fn readlink(&self, caller: Caller, node: INodeNo) -> Result<Vec<u8>, Errno>;
-    /// `mode` has the umask applied already; `umask` is passed on as FUSE does.
+    /// FUSE_MKNOD. `mode` has the umask applied already, unless `FUSE_DONT_MASK` leaves that
+    /// to the file system; `umask` is passed on as FUSE does.
     fn mknod(
         &self,
         caller: Caller,
@@ -88,6 +98,7 @@ pub(crate) trait Backend: Send + Sync {
         umask: u32,
         rdev: u32,
     ) -> Result<Entry, Errno>;
+    /// FUSE_MKDIR; `mode` and `umask` as for `mknod`.
     fn mkdir(
         &self,
         caller: Caller,
@@ -96,6 +107,7 @@ pub(crate) trait Backend: Send + Sync {
         mode: u32,
         umask: u32,
     ) -> Result<Entry, Errno>;
+    /// FUSE_SYMLINK.
     fn symlink(
         &self,
         caller: Caller,
@@ -103,6 +115,7 @@ pub(crate) trait Backend: Send + Sync {
         name: &OsStr,
         target: &OsStr,
     ) -> Result<Entry, Errno>;
+    /// FUSE_LINK: `name` in `parent` for `node`.
     fn link(
         &self,
         caller: Caller,
@@ -110,8 +123,11 @@ pub(crate) trait Backend: Send + Sync {
         parent: INodeNo,
         name: &OsStr,
     ) -> Result<Entry, Errno>;
+    /// FUSE_UNLINK.
     fn unlink(&self, caller: Caller, parent: INodeNo, name: &OsStr) -> Result<(), Errno>;
+    /// FUSE_RMDIR.
     fn rmdir(&self, caller: Caller, parent: INodeNo, name: &OsStr) -> Result<(), Errno>;
+    /// FUSE_RENAME2; ENOSYS when there are flags and they are not known.
     fn rename(
         &self,
         caller: Caller,
@@ -119,6 +135,7 @@ pub(crate) trait Backend: Send + Sync {
         to: (INodeNo, &OsStr),
         flags: RenameFlags,
     ) -> Result<(), Errno>;
+    /// FUSE_SETXATTR.
     fn setxattr(
         &self,
         caller: Caller,
@@ -127,6 +144,7 @@ pub(crate) trait Backend: Send + Sync {
         value: &[u8],
         flags: i32,
     ) -> Result<(), Errno>;
+    /// FUSE_GETXATTR: the value in `size` bytes, or its size when that is 0.
     fn getxattr(
         &self,
         caller: Caller,
@@ -134,8 +152,20 @@ pub(crate) trait Backend: Send + Sync {
         name: &OsStr,
         size: u32,
     ) -> Result<Xattr, Errno>;
+    /// FUSE_LISTXATTR: the names in `size` bytes, or their size when that is 0.
     fn listxattr(&self, caller: Caller, node: INodeNo, size: u32) -> Result<Xattr, Errno>;
+    /// FUSE_REMOVEXATTR.
     fn removexattr(&self, caller: Caller, node: INodeNo, name: &OsStr) -> Result<(), Errno>;
+    /// FUSE_ACCESS.
     fn access(&self, caller: Caller, node: INodeNo, mask: AccessFlags) -> Result<(), Errno>;
+    /// FUSE_STATFS.
     fn statfs(&self, caller: Caller, node: INodeNo) -> Result<Statfs, Errno>;
+
+    /// A supervisor is about to send requests; false when they cannot be served.
+    fn supervisor_came(&self) -> bool {
+        true
+    }
+
+    /// A supervisor that came has gone, and its last request is answered.
+    fn supervisor_went(&self) {}
 }

@@ -23,17 +23,19 @@ use fuser::INodeNo;
 use crate::kernel_view::KernelView;
 
 pub(crate) use change::{Change, NameChange};
-pub(crate) use sink::Sink;
+pub use sink::Sink;
 
 /// How many notifications were sent, and how many the view showed to be needless.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Counts {
-    pub(crate) sent: u64,
-    pub(crate) saved: u64,
+pub struct Counts {
+    /// Sent.
+    pub sent: u64,
+    /// Not needed.
+    pub saved: u64,
 }
 
 /// See the module.
-pub(crate) struct Coherence {
+pub struct Coherence {
     view: Arc<KernelView>,
     sink: Box<dyn Sink>,
     sent: AtomicU64,
@@ -65,7 +67,8 @@ impl fmt::Debug for Coherence {
 }
 
 impl Coherence {
-    pub(crate) fn new(view: Arc<KernelView>, sink: Box<dyn Sink>) -> Self {
+    /// Notifications go to `sink`.
+    pub fn new(view: Arc<KernelView>, sink: Box<dyn Sink>) -> Self {
         Coherence {
             view,
             sink,
@@ -98,7 +101,8 @@ impl Coherence {
         }
     }
 
-    pub(crate) fn counts(&self) -> Counts {
+    /// How many were sent so far, and how many saved.
+    pub fn counts(&self) -> Counts {
         Counts {
             sent: self.sent.load(Ordering::Relaxed),
             saved: self.saved.load(Ordering::Relaxed),

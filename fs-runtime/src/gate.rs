@@ -17,7 +17,7 @@ const SHARDS: usize = 64;
 
 /// Locks of nodes, made when they are asked for. State exists for held nodes only.
 #[derive(Debug)]
-pub(crate) struct Gate {
+pub struct Gate {
     shards: [Shard; SHARDS],
 }
 
@@ -68,23 +68,56 @@ impl Gate {
     }
 
     /// Waits until nobody changes the directory `node`.
-    pub(crate) fn shared(self: &Arc<Self>, node: u64) -> GateGuard {
+    pub fn shared(self: &Arc<Self>, node: u64) -> GateGuard {
         self.enter(node, Mode::Shared)
     }
 
     /// Waits until nobody else is inside the directory `node`.
-    pub(crate) fn exclusive(self: &Arc<Self>, node: u64) -> GateGuard {
+    pub fn exclusive(self: &Arc<Self>, node: u64) -> GateGuard {
         self.enter(node, Mode::Exclusive)
     }
 
     /// Both directories of a rename, the lower id first; one guard when they are the same.
-    pub(crate) fn exclusive_pair(self: &Arc<Self>, a: u64, b: u64) -> GatePair {
+    pub fn exclusive_pair(self: &Arc<Self>, a: u64, b: u64) -> GatePair {
         let first = self.exclusive(a.min(b));
         let second = (a != b).then(|| self.exclusive(a.max(b)));
         GatePair {
             _second: second,
             _first: first,
         }
+    }
+
+    /// [`Gate::shared`], if nobody has to be waited for.
+    pub fn try_shared(self: &Arc<Self>, node: u64) -> Option<GateGuard> {
+        self.try_enter(node, Mode::Shared)
+    }
+
+    /// [`Gate::exclusive`], if nobody has to be waited for.
+    pub fn try_exclusive(self: &Arc<Self>, node: u64) -> Option<GateGuard> {
+        self.try_enter(node, Mode::Exclusive)
+    }
+
+    /// [`Gate::exclusive_pair`], if nobody has to be waited for.
+    pub fn try_exclusive_pair(self: &Arc<Self>, a: u64, b: u64) -> Option<GatePair> {
+        let first = self.try_exclusive(a.min(b))?;
+        let second = if a == b {
+            None
+        } else {
+            Some(self.try_exclusive(a.max(b))?)
+        };
+        Some(GatePair {
+            _second: second,
+            _first: first,
+        })
+    }
+
+    fn try_enter(self: &Arc<Self>, node: u64, mode: Mode) -> Option<GateGuard> {
+        let entered = self.shard(node).try_enter(node, mode);
+        entered.then(|| GateGuard {
+            gate: Arc::clone(self),
+            node,
+            mode,
+        })
     }
 
     fn enter(self: &Arc<Self>, node: u64, mode: Mode) -> GateGuard {
@@ -135,6 +168,25 @@ impl Shard {
         }
     }
 
+    fn try_enter(&self, node: u64, mode: Mode) -> bool {
+        let mut nodes = self.nodes.lock();
+        let at = find_or_insert(&mut nodes, node);
+        let gate = &mut nodes[at];
+        match mode {
+            Mode::Shared if gate.admits_reader() => {
+                gate.readers += 1;
+                gate.readers_turn = gate.readers_turn.saturating_sub(1);
+                true
+            }
+            // Those who wait go first.
+            Mode::Exclusive if gate.admits_writer() && !gate.waited_for() => {
+                gate.writer = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
     fn leave(&self, node: u64, mode: Mode) {
         let mut nodes = self.nodes.lock();
         let at = find_or_insert(&mut nodes, node);
@@ -171,7 +223,7 @@ fn find_or_insert(nodes: &mut Vec<NodeGate>, node: u64) -> usize {
 /// Holds the gate of one node; any thread may drop it.
 #[derive(Debug)]
 #[must_use = "the gate is left when the guard is dropped"]
-pub(crate) struct GateGuard {
+pub struct GateGuard {
     gate: Arc<Gate>,
     node: u64,
     mode: Mode,
@@ -186,7 +238,7 @@ impl Drop for GateGuard {
 /// Holds the gates of a rename's directories; released in the reverse order.
 #[derive(Debug)]
 #[must_use = "the gates are left when the pair is dropped"]
-pub(crate) struct GatePair {
+pub struct GatePair {
     _second: Option<GateGuard>,
     _first: GateGuard,
 }

@@ -13,6 +13,7 @@
 mod clock;
 mod names;
 mod nodes;
+mod numbers;
 mod table;
 
 use std::ffi::OsStr;
@@ -28,6 +29,7 @@ pub(crate) use names::Given;
 use names::Names;
 pub(crate) use nodes::AttrGiven;
 use nodes::Nodes;
+use numbers::Numbers;
 
 const SHARDS: usize = 64;
 
@@ -63,14 +65,13 @@ pub(crate) struct Moment(u64);
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct KernelView {
+pub struct KernelView {
     names: [Mutex<Names>; SHARDS],
     nodes: [Mutex<Nodes>; SHARDS],
     hasher: RandomState,
     /// Number of the last bypassed change of attributes.
     changes: AtomicU64,
-    /// A reply's `attr.ino` was not the node that was asked for.
-    numbers_differ: AtomicBool,
+    numbers: Numbers,
     /// opendir said ENOSYS: the kernel keeps pages of every directory.
     all_pages: AtomicBool,
 }
@@ -82,8 +83,17 @@ impl KernelView {
             nodes: std::array::from_fn(|_| Mutex::new(Nodes::new(limits.nodes / SHARDS))),
             hasher: RandomState::new(),
             changes: AtomicU64::new(0),
-            numbers_differ: AtomicBool::new(false),
+            numbers: Numbers::are_nodes(),
             all_pages: AtomicBool::new(false),
+        }
+    }
+
+    /// For a file system whose inode numbers are not its nodes' ids: each directory's number
+    /// is told by [`KernelView::gave_directory`].
+    pub(crate) fn with_numbers_of_their_own(limits: Limits) -> Self {
+        KernelView {
+            numbers: Numbers::own(),
+            ..KernelView::new(limits)
         }
     }
 
@@ -136,10 +146,14 @@ impl KernelView {
         ttl: Duration,
         asked: Moment,
     ) -> Duration {
-        if node != reported {
-            self.numbers_differ.store(true, Ordering::Relaxed);
-        }
+        self.numbers.shown(node, reported);
         self.nodes(node).lock().gave_attr(node, asked, ttl, now())
+    }
+
+    /// The kernel gets the directory `node`, or its attributes, with the inode number
+    /// `number`. Told before the reply is written, and after the look-up is counted.
+    pub fn gave_directory(&self, node: INodeNo, number: INodeNo) {
+        self.numbers.directory(node, number);
     }
 
     /// opendir was answered with `FOPEN_CACHE_DIR`.
@@ -154,8 +168,14 @@ impl KernelView {
     }
 
     /// The kernel takes back `lookups` look-ups.
-    pub(crate) fn forgot(&self, node: INodeNo, lookups: u64) {
-        self.nodes(node).lock().forgot(node, lookups);
+    pub fn forgot(&self, node: INodeNo, lookups: u64) {
+        let mut nodes = self.nodes(node).lock();
+        nodes.forgot(node, lookups);
+        // Under the lock: a look-up that is answered meanwhile is counted before or after
+        // both.
+        if node != INodeNo::ROOT && !nodes.knows(node) {
+            self.numbers.gone(node);
+        }
     }
 
     /// The kernel removed the name itself and keeps no entry for it.
@@ -200,10 +220,10 @@ impl KernelView {
         begun.then_some(Changing { view: self, node })
     }
 
-    /// False as soon as one reply showed an inode number that is not the node's id: then
-    /// descriptors and working directories do not name nodes.
-    pub(crate) fn inode_numbers_are_nodes(&self) -> bool {
-        !self.numbers_differ.load(Ordering::Relaxed)
+    /// The directory that the kernel holds and shows with this inode number: what a
+    /// descriptor or working directory is. `None` when that is not sure.
+    pub(crate) fn node_numbered(&self, number: u64) -> Option<INodeNo> {
+        self.numbers.node(number, |node| self.knows(node))
     }
 
     // Coherence. What was found alive stays recorded until its notification was sent,

@@ -72,6 +72,21 @@ mod served;
 mod session;
 mod vfs;
 
+/// What the bypass door of a mount needs, for kernel doors other than fuser's. The crate
+/// `finesse-serve` has one; this is no interface for file systems, and changes with it.
+#[doc(hidden)]
+pub mod doors {
+    pub use crate::backend::{Attributes, Backend, Caller, Entry, SetAttr, Statfs, Xattr};
+    pub use crate::coherence::{Coherence, Counts, Sink};
+    pub use crate::door::{DoorHandle, MountFacts, Negotiated, start};
+    pub use crate::gate::{Gate, GateGuard, GatePair};
+    pub use crate::kernel_door::{
+        AttrNote, DoorLink, Doors, EntryNote, Held, ListingNote, NameCache, OpenNote, Settle,
+    };
+    pub use crate::kernel_view::KernelView;
+    pub use fuser::SessionACL;
+}
+
 pub use fuser::{
     AccessFlags, BackingId, BsdFileFlags, Config, CopyFileRangeFlags, Errno, FileAttr, FileHandle,
     FileType, FopenFlags, Generation, INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner,

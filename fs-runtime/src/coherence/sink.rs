@@ -6,7 +6,7 @@ use std::io;
 use fuser::INodeNo;
 
 /// The notifications that coherence needs, as `fuser::Notifier` has them.
-pub(crate) trait Sink: Send + Sync {
+pub trait Sink: Send + Sync {
     /// Unhash an entry.
     fn inval_entry(&self, parent: INodeNo, name: &OsStr) -> io::Result<()>;
     /// Unhash an entry and mark its node dead.

@@ -26,12 +26,12 @@ use crate::kernel_door::NameCache;
 use crate::kernel_view::KernelView;
 use crate::vfs::Vfs;
 
-pub(crate) use crate::vfs::{MountFacts, Negotiated};
+pub use crate::vfs::{MountFacts, Negotiated};
 use listener::Listener;
 
 /// A door that stands open until this is dropped.
 #[derive(Debug)]
-pub(crate) struct DoorHandle {
+pub struct DoorHandle {
     vfs: Arc<Vfs>,
     listener: Listener,
 }
@@ -40,7 +40,7 @@ pub(crate) struct DoorHandle {
 ///
 /// # Errors
 /// When the socket or a thread cannot be made.
-pub(crate) fn start(
+pub fn start(
     backend: Arc<dyn Backend>,
     gate: Arc<Gate>,
     view: Arc<KernelView>,
@@ -54,12 +54,12 @@ pub(crate) fn start(
 
 impl DoorHandle {
     /// Where supervisors find the door.
-    pub(crate) fn door(&self) -> &Door {
+    pub fn door(&self) -> &Door {
         self.listener.door()
     }
 
     /// The names that the door remembers, to be told of the kernel door's changes.
-    pub(crate) fn name_cache(&self) -> Arc<dyn NameCache> {
+    pub fn name_cache(&self) -> Arc<dyn NameCache> {
         Arc::clone(self.vfs.names()) as Arc<dyn NameCache>
     }
 }

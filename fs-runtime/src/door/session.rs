@@ -71,6 +71,8 @@ impl Reception {
 
     fn run(&self, socket: &UnixStream) -> Result<std::convert::Infallible, Ended> {
         let (peer, direct) = self.greet(socket)?;
+        // Outlives the threads that serve.
+        let _visit = Visit::begin(&self.vfs).ok_or(Ended::Refused(Refusal::Limit))?;
         let (channel, memory) = Server::create(geometry())?;
         let served = Arc::new(Served {
             channel,
@@ -136,6 +138,21 @@ impl Reception {
             return Err(Ended::Refused(Refusal::Token));
         }
         Ok((peer, features & FEATURE_DIRECT != 0))
+    }
+}
+
+/// A supervisor that the file system knows of.
+struct Visit<'v>(&'v Vfs);
+
+impl<'v> Visit<'v> {
+    fn begin(vfs: &'v Vfs) -> Option<Self> {
+        vfs.backend().supervisor_came().then_some(Visit(vfs))
+    }
+}
+
+impl Drop for Visit<'_> {
+    fn drop(&mut self) {
+        self.0.backend().supervisor_went();
     }
 }
 

@@ -13,9 +13,11 @@ use crate::kernel_view::{KernelView, Limits};
 
 /// The gate, what the kernel was given, and, while the bypass door is open, its cache of
 /// names and the link that leads to it.
-pub(crate) struct Doors {
-    pub(crate) gate: Arc<Gate>,
-    pub(crate) view: Arc<KernelView>,
+pub struct Doors {
+    /// One directory, one change at a time.
+    pub gate: Arc<Gate>,
+    /// What the kernel was given.
+    pub view: Arc<KernelView>,
     opened: OnceLock<Opened>,
 }
 
@@ -34,21 +36,30 @@ impl fmt::Debug for Doors {
 
 impl Doors {
     pub(crate) fn new() -> Arc<Self> {
+        Self::with_view(KernelView::new(Limits::DEFAULT))
+    }
+
+    /// For a file system whose inode numbers are not its nodes' ids.
+    pub fn with_numbers_of_their_own() -> Arc<Self> {
+        Self::with_view(KernelView::with_numbers_of_their_own(Limits::DEFAULT))
+    }
+
+    fn with_view(view: KernelView) -> Arc<Self> {
         Arc::new(Doors {
             gate: Gate::new(),
-            view: Arc::new(KernelView::new(Limits::DEFAULT)),
+            view: Arc::new(view),
             opened: OnceLock::new(),
         })
     }
 
     /// The bypass door is open. Called before the kernel door serves its first request.
-    pub(crate) fn open(&self, names: Arc<dyn NameCache>, link: DoorLink) {
+    pub fn open(&self, names: Arc<dyn NameCache>, link: DoorLink) {
         let first = self.opened.set(Opened { names, link });
         debug_assert!(first.is_ok(), "a mount has one bypass door");
     }
 
     /// The link, when `name` in `parent` is the reserved one and the door is open.
-    pub(super) fn link_at(&self, parent: INodeNo, name: &OsStr) -> Option<&DoorLink> {
+    pub fn link_at(&self, parent: INodeNo, name: &OsStr) -> Option<&DoorLink> {
         (parent == INodeNo::ROOT && name == finesse_wire::DOOR_NAME)
             .then(|| self.opened.get())
             .flatten()
@@ -56,7 +67,7 @@ impl Doors {
     }
 
     /// The link, when `node` is its reserved one.
-    pub(super) fn link_node(&self, node: INodeNo) -> Option<&DoorLink> {
+    pub fn link_node(&self, node: INodeNo) -> Option<&DoorLink> {
         (node == DoorLink::NODE)
             .then(|| self.opened.get())
             .flatten()
@@ -64,14 +75,14 @@ impl Doors {
     }
 
     /// A name may mean something else now.
-    pub(crate) fn name_changed(&self, parent: INodeNo, name: &OsStr) {
+    pub fn name_changed(&self, parent: INodeNo, name: &OsStr) {
         if let Some(opened) = self.opened.get() {
             opened.names.name_changed(parent, name);
         }
     }
 
     /// A node's attributes may have changed.
-    pub(crate) fn attr_changed(&self, node: INodeNo) {
+    pub fn attr_changed(&self, node: INodeNo) {
         if let Some(opened) = self.opened.get() {
             opened.names.attr_changed(node);
         }

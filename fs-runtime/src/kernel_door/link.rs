@@ -7,16 +7,17 @@ use fuser::{Errno, FileAttr, FileType, Generation, INodeNo};
 /// Owned by whoever mounted, unchangeable, in no listing. Its time-outs are 0, so the
 /// kernel always asks and never shows a door that has closed.
 #[derive(Debug)]
-pub(crate) struct DoorLink {
+pub struct DoorLink {
     target: String,
     attr: FileAttr,
 }
 
 impl DoorLink {
     /// A node that no file system uses.
-    pub(crate) const NODE: INodeNo = INodeNo(u64::MAX - 0xF1);
+    pub const NODE: INodeNo = INodeNo(u64::MAX - 0xF1);
 
-    pub(crate) fn new(door: &finesse_wire::Door, uid: u32, gid: u32) -> Self {
+    /// The link to `door`, owned by whoever mounted.
+    pub fn new(door: &finesse_wire::Door, uid: u32, gid: u32) -> Self {
         let target = door.to_string();
         let now = SystemTime::now();
         let attr = FileAttr {
@@ -37,6 +38,16 @@ impl DoorLink {
             flags: 0,
         };
         DoorLink { target, attr }
+    }
+
+    /// What stat(2) says of it.
+    pub fn attr(&self) -> &FileAttr {
+        &self.attr
+    }
+
+    /// What readlink(2) says.
+    pub fn target(&self) -> &str {
+        &self.target
     }
 
     pub(super) fn lookup(&self, reply: fuser::ReplyEntry) {

@@ -13,6 +13,7 @@ mod notes;
 
 pub(crate) use adapter::KernelDoor;
 pub(crate) use bypass::Bypass;
-pub(crate) use doors::Doors;
-pub(crate) use name_cache::NameCache;
-pub(crate) use notes::{AttrNote, EntryNote, ListingNote, OpenNote, Settle};
+pub use doors::Doors;
+pub use link::DoorLink;
+pub use name_cache::NameCache;
+pub use notes::{AttrNote, EntryNote, Held, ListingNote, OpenNote, Settle};

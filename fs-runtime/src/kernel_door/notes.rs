@@ -15,9 +15,12 @@ use crate::kernel_view::{Moment, NameKey};
 /// Whatever holds gates until the reply is sent.
 #[derive(Debug)]
 #[allow(dead_code)] // Held for their drops.
-pub(crate) enum Held {
+pub enum Held {
+    /// No gate.
     Nothing,
+    /// One directory's.
     One(GateGuard),
+    /// Those of a rename.
     Pair(GatePair),
 }
 
@@ -44,9 +47,9 @@ impl Drop for Touched {
 
 /// A name that a request asks for or makes.
 #[derive(Debug)]
-pub(crate) struct EntryNote {
+pub struct EntryNote {
     touched: Option<Touched>,
-    held: GateGuard,
+    held: Held,
     doors: Arc<Doors>,
     parent: INodeNo,
     key: NameKey,
@@ -56,7 +59,12 @@ pub(crate) struct EntryNote {
 impl EntryNote {
     /// A look-up.
     pub(super) fn lookup(doors: &Arc<Doors>, parent: INodeNo, name: &OsStr) -> Self {
-        let held = doors.gate.shared(parent.0);
+        let held = Held::One(doors.gate.shared(parent.0));
+        Self::look_up_holding(doors, held, parent, name)
+    }
+
+    /// A look-up by who is inside the gate of `parent`.
+    pub fn look_up_holding(doors: &Arc<Doors>, held: Held, parent: INodeNo, name: &OsStr) -> Self {
         Self::new(doors, held, parent, name, None)
     }
 
@@ -67,7 +75,18 @@ impl EntryNote {
         name: &OsStr,
         linked: Option<INodeNo>,
     ) -> Self {
-        let held = doors.gate.exclusive(parent.0);
+        let held = Held::One(doors.gate.exclusive(parent.0));
+        Self::change_holding(doors, held, parent, name, linked)
+    }
+
+    /// [`EntryNote::change`] by who is inside the gate of `parent`.
+    pub fn change_holding(
+        doors: &Arc<Doors>,
+        held: Held,
+        parent: INodeNo,
+        name: &OsStr,
+        linked: Option<INodeNo>,
+    ) -> Self {
         let touched = Touched {
             doors: Arc::clone(doors),
             parent,
@@ -79,7 +98,7 @@ impl EntryNote {
 
     fn new(
         doors: &Arc<Doors>,
-        held: GateGuard,
+        held: Held,
         parent: INodeNo,
         name: &OsStr,
         touched: Option<Touched>,
@@ -96,11 +115,7 @@ impl EntryNote {
 
     /// The name leads to `node`. Takes and returns how long the name and the attributes
     /// may be remembered.
-    pub(crate) fn gave(
-        self,
-        node: INodeNo,
-        ttls: (Duration, Duration),
-    ) -> ((Duration, Duration), GateGuard) {
+    pub fn gave(self, node: INodeNo, ttls: (Duration, Duration)) -> ((Duration, Duration), Held) {
         drop(self.touched);
         let view = &self.doors.view;
         let ttls = view.gave_entry(self.parent, self.key, node, ttls, self.asked);
@@ -108,12 +123,13 @@ impl EntryNote {
     }
 
     /// The same for a reply that has one time-out for both.
-    pub(crate) fn gave_with_one_ttl(self, node: INodeNo, ttl: Duration) -> (Duration, GateGuard) {
+    pub(crate) fn gave_with_one_ttl(self, node: INodeNo, ttl: Duration) -> (Duration, Held) {
         let ((entry_ttl, attr_ttl), held) = self.gave(node, (ttl, ttl));
         (entry_ttl.min(attr_ttl), held)
     }
 
-    pub(crate) fn failed(self) -> GateGuard {
+    /// There is nothing to give.
+    pub fn failed(self) -> Held {
         drop(self.touched);
         self.held
     }
@@ -121,7 +137,7 @@ impl EntryNote {
 
 /// Attributes that a request asks for or changes.
 #[derive(Debug)]
-pub(crate) struct AttrNote {
+pub struct AttrNote {
     doors: Arc<Doors>,
     node: INodeNo,
     asked: Moment,
@@ -129,11 +145,13 @@ pub(crate) struct AttrNote {
 }
 
 impl AttrNote {
-    pub(super) fn question(doors: &Arc<Doors>, node: INodeNo) -> Self {
+    /// A request that asks.
+    pub fn question(doors: &Arc<Doors>, node: INodeNo) -> Self {
         Self::new(doors, node, false)
     }
 
-    pub(super) fn change(doors: &Arc<Doors>, node: INodeNo) -> Self {
+    /// A request that may change.
+    pub fn change(doors: &Arc<Doors>, node: INodeNo) -> Self {
         Self::new(doors, node, true)
     }
 
@@ -148,7 +166,7 @@ impl AttrNote {
 
     /// The attributes, with `reported` as inode number. Returns how long they may be
     /// remembered.
-    pub(crate) fn gave(self, reported: INodeNo, ttl: Duration) -> Duration {
+    pub fn gave(self, reported: INodeNo, ttl: Duration) -> Duration {
         let view = &self.doors.view;
         view.gave_attr(self.node, reported, ttl, self.asked)
     }
@@ -167,7 +185,7 @@ impl Drop for AttrNote {
 
 /// An opening.
 #[derive(Debug)]
-pub(crate) enum OpenNote {
+pub enum OpenNote {
     /// Of a file, which `O_TRUNC` may change; the drop tells.
     File(#[allow(dead_code)] AttrNote),
     /// Of a directory.
@@ -175,7 +193,8 @@ pub(crate) enum OpenNote {
 }
 
 impl OpenNote {
-    pub(crate) fn opened(self, flags: FopenFlags) {
+    /// It is open.
+    pub fn opened(self, flags: FopenFlags) {
         match self {
             OpenNote::Directory(doors, node) if flags.contains(FopenFlags::FOPEN_CACHE_DIR) => {
                 doors.view.gave_directory_pages(node);
@@ -184,7 +203,8 @@ impl OpenNote {
         }
     }
 
-    pub(crate) fn failed(self, error: Errno) {
+    /// It is not.
+    pub fn failed(self, error: Errno) {
         match self {
             OpenNote::Directory(doors, _) if error == Errno::ENOSYS => {
                 doors.view.gave_all_directory_pages();
@@ -196,8 +216,8 @@ impl OpenNote {
 
 /// A listing with attributes.
 #[derive(Debug)]
-pub(crate) struct ListingNote {
-    held: GateGuard,
+pub struct ListingNote {
+    held: Held,
     doors: Arc<Doors>,
     directory: INodeNo,
     asked: Moment,
@@ -205,8 +225,14 @@ pub(crate) struct ListingNote {
 
 impl ListingNote {
     pub(super) fn new(doors: &Arc<Doors>, directory: INodeNo) -> Self {
+        let held = Held::One(doors.gate.shared(directory.0));
+        Self::holding(doors, held, directory)
+    }
+
+    /// A listing by who is inside the gate of `directory`.
+    pub fn holding(doors: &Arc<Doors>, held: Held, directory: INodeNo) -> Self {
         ListingNote {
-            held: doors.gate.shared(directory.0),
+            held,
             doors: Arc::clone(doors),
             directory,
             asked: doors.view.moment(),
@@ -214,7 +240,7 @@ impl ListingNote {
     }
 
     /// The reply will have `name` with `node`. Returns how long both may be remembered.
-    pub(crate) fn adding(&self, name: &OsStr, node: INodeNo, ttl: Duration) -> Duration {
+    pub fn adding(&self, name: &OsStr, node: INodeNo, ttl: Duration) -> Duration {
         if !counts(name, node) {
             return ttl;
         }
@@ -232,7 +258,8 @@ impl ListingNote {
         }
     }
 
-    pub(crate) fn ended(self) -> GateGuard {
+    /// All is told.
+    pub fn ended(self) -> Held {
         self.held
     }
 }
@@ -245,7 +272,7 @@ fn counts(name: &OsStr, node: INodeNo) -> bool {
 
 /// An operation that answers with success alone.
 #[derive(Debug)]
-pub(crate) struct Settle {
+pub struct Settle {
     effect: Effect,
     held: Held,
 }
@@ -271,7 +298,8 @@ impl Settle {
         }
     }
 
-    pub(super) fn attributes(doors: &Arc<Doors>, node: INodeNo) -> Self {
+    /// An operation that changes attributes of `node`.
+    pub fn attributes(doors: &Arc<Doors>, node: INodeNo) -> Self {
         Settle {
             effect: Effect::Attributes(AttrNote::change(doors, node)),
             held: Held::Nothing,
@@ -280,6 +308,11 @@ impl Settle {
 
     pub(super) fn removal(doors: &Arc<Doors>, parent: INodeNo, name: &OsStr) -> Self {
         let held = Held::One(doors.gate.exclusive(parent.0));
+        Self::removal_holding(doors, held, parent, name)
+    }
+
+    /// A removal by who is inside the gate of `parent`.
+    pub fn removal_holding(doors: &Arc<Doors>, held: Held, parent: INodeNo, name: &OsStr) -> Self {
         let (touched, key) = touch(doors, parent, name);
         Settle {
             effect: Effect::Removed(touched, key),
@@ -294,6 +327,17 @@ impl Settle {
         flags: RenameFlags,
     ) -> Self {
         let held = Held::Pair(doors.gate.exclusive_pair(from.0.0, to.0.0));
+        Self::rename_holding(doors, held, from, to, flags)
+    }
+
+    /// A rename by who is inside the gates of both directories.
+    pub fn rename_holding(
+        doors: &Arc<Doors>,
+        held: Held,
+        from: (INodeNo, &OsStr),
+        to: (INodeNo, &OsStr),
+        flags: RenameFlags,
+    ) -> Self {
         let (from, from_key) = touch(doors, from.0, from.1);
         let (to, to_key) = touch(doors, to.0, to.1);
         Settle {
@@ -306,7 +350,8 @@ impl Settle {
         }
     }
 
-    pub(crate) fn succeeded(self) -> Held {
+    /// It is done.
+    pub fn succeeded(self) -> Held {
         match &self.effect {
             Effect::Removed(touched, key) => touched.doors.view.dropped_name(*key),
             Effect::Renamed {
@@ -319,7 +364,8 @@ impl Settle {
         self.failed()
     }
 
-    pub(crate) fn failed(self) -> Held {
+    /// It is not.
+    pub fn failed(self) -> Held {
         drop(self.effect);
         self.held
     }

@@ -196,10 +196,23 @@ fn a_rename_carries_the_time_out_along() {
 #[test]
 fn other_inode_numbers_are_noticed() {
     let view = view();
+    give(&view, "f", FILE.0, TTL, TTL);
     view.gave_attr(FILE, FILE, TTL, view.moment());
-    assert!(view.inode_numbers_are_nodes());
+    assert_eq!(view.node_numbered(FILE.0), Some(FILE));
     view.gave_attr(FILE, INodeNo(12), Duration::ZERO, view.moment());
-    assert!(!view.inode_numbers_are_nodes());
+    assert_eq!(view.node_numbered(FILE.0), None);
+}
+
+#[test]
+fn a_directory_is_known_by_its_own_number_while_the_kernel_holds_it() {
+    let view = KernelView::with_numbers_of_their_own(Limits::DEFAULT);
+    give(&view, "d", FILE.0, TTL, TTL);
+    view.gave_directory(FILE, INodeNo(5));
+    view.gave_attr(FILE, INodeNo(5), TTL, view.moment());
+    assert_eq!(view.node_numbered(5), Some(FILE));
+    assert_eq!(view.node_numbered(FILE.0), None);
+    view.forgot(FILE, 1);
+    assert_eq!(view.node_numbered(5), None);
 }
 
 #[test]

@@ -45,6 +45,7 @@ impl ReplyEntry {
                 reply.entry_with_ttls(&attr_ttl, &entry_ttl, attr, generation);
             }
             To::Slot(answer) => answer.give(Ok(Entry {
+                node: attr.ino,
                 attr: *attr,
                 entry_ttl: *entry_ttl,
                 attr_ttl: *attr_ttl,

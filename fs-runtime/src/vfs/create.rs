@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use finesse_wire::{NotMine, Place};
-use fuser::{Errno, INodeNo};
+use fuser::{Errno, INodeNo, InitFlags};
 
 use super::node::{Found, mode, type_bits};
 use super::path::Last;
@@ -35,7 +35,7 @@ impl Serving<'_> {
         let new = self.new_name(at, true)?;
         self.vfs.may_create(&self.who, new.dir.node, self.now)?;
         // vfs_prepare_mode keeps S_IRWXUGO and S_ISVTX and no type.
-        let mode = mode & 0o1777 & !self.who.umask;
+        let mode = self.masked(mode & 0o1777);
         let (parent, who) = (INodeNo(new.dir.node), &self.who);
         let made = self
             .vfs
@@ -57,7 +57,7 @@ impl Serving<'_> {
         self.vfs.may_create(&self.who, new.dir.node, self.now)?;
         self.may_make_device(kind, rdev)?;
         let bits = self.without_foreign_setgid(&new.dir, mode & ALL_BITS)?;
-        let mode = kind | bits & !self.who.umask;
+        let mode = kind | self.masked(bits);
         let (parent, who) = (INodeNo(new.dir.node), &self.who);
         let made = self
             .vfs
@@ -135,10 +135,10 @@ impl Serving<'_> {
         linked: Option<INodeNo>,
     ) -> Outcome<Answer> {
         let entry = made?;
-        let valid = entry.attr.ino.0 > INodeNo::ROOT.0
+        let valid = entry.node > INodeNo::ROOT
             && type_bits(entry.attr.kind) == kind
             && i64::try_from(entry.attr.size).is_ok();
-        let made = (entry.attr.ino.0 != 0).then(|| Found::new(&self.vfs.backend, entry));
+        let made = (entry.node.0 != 0).then(|| Found::new(&self.vfs.backend, entry));
         let parent = INodeNo(new.dir.node);
         self.vfs.names.name_changed(parent, new.name);
         drop(new.gate);
@@ -150,6 +150,15 @@ impl Serving<'_> {
         drop(made);
         require(valid, libc::EIO)?;
         Ok(done)
+    }
+
+    /// `fuse_mkdir` and the like leave the umask to a file system that wants it.
+    fn masked(&self, bits: u32) -> u32 {
+        if self.vfs.mount.negotiated.has(InitFlags::FUSE_DONT_MASK) {
+            bits
+        } else {
+            bits & !self.who.umask
+        }
     }
 
     /// Whether a device may be made. Of those who have the capability, the kernel asks the

@@ -37,7 +37,7 @@ use crate::coherence::{Change, Coherence};
 use crate::gate::Gate;
 use crate::kernel_view::KernelView;
 
-pub(crate) use mount::{MountFacts, Negotiated};
+pub use mount::{MountFacts, Negotiated};
 pub(crate) use name_cache::NameCache;
 
 use learned::Learned;
@@ -114,6 +114,11 @@ impl Vfs {
     /// The names that walks remember, to be told of changes.
     pub(crate) fn names(&self) -> &Arc<NameCache> {
         &self.names
+    }
+
+    /// The file system.
+    pub(crate) fn backend(&self) -> &dyn Backend {
+        self.backend.as_ref()
     }
 
     /// Serves a request and replaces the content of `out` by the encoded reply.

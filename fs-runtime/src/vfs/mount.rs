@@ -7,46 +7,46 @@ use fuser::{InitFlags, SessionACL};
 
 /// A mount's owner and options.
 #[derive(Clone, Debug)]
-pub(crate) struct MountFacts {
+pub struct MountFacts {
     /// User who mounted (`user_id=`).
-    pub(crate) owner_uid: u32,
+    pub owner_uid: u32,
     /// Group of the process that mounted (`group_id=`).
-    pub(crate) owner_gid: u32,
+    pub owner_gid: u32,
     /// Who may use the mount.
-    pub(crate) allow: SessionACL,
+    pub allow: SessionACL,
     /// Whether the kernel checks modes (`default_permissions`).
-    pub(crate) default_permissions: bool,
+    pub default_permissions: bool,
     /// Whether the mount is read-only (`ro`).
-    pub(crate) read_only: bool,
+    pub read_only: bool,
     /// Device number of the mount, major and minor (`st_dev`).
-    pub(crate) device: (u32, u32),
+    pub device: (u32, u32),
     /// What FUSE_INIT settled.
-    pub(crate) negotiated: Arc<Negotiated>,
+    pub negotiated: Arc<Negotiated>,
 }
 
 /// What the kernel and the file system agreed on in FUSE_INIT. Written once, by the
 /// kernel door, before the first request of the mount; stand-alone values, so relaxed.
 #[derive(Debug, Default)]
-pub(crate) struct Negotiated {
+pub struct Negotiated {
     flags: AtomicU64,
     time_granularity: AtomicU32,
 }
 
 impl Negotiated {
     /// Stores the flags in force and the granularity of times in nanoseconds.
-    pub(crate) fn settle(&self, flags: InitFlags, time_granularity: u32) {
+    pub fn settle(&self, flags: InitFlags, time_granularity: u32) {
         self.flags.store(flags.bits(), Ordering::Relaxed);
         self.time_granularity
             .store(time_granularity, Ordering::Relaxed);
     }
 
     /// Whether `flag` is in force.
-    pub(crate) fn has(&self, flag: InitFlags) -> bool {
+    pub fn has(&self, flag: InitFlags) -> bool {
         self.flags.load(Ordering::Relaxed) & flag.bits() == flag.bits()
     }
 
     /// Granularity of times in nanoseconds, at least 1.
-    pub(crate) fn time_granularity(&self) -> u32 {
+    pub fn time_granularity(&self) -> u32 {
         self.time_granularity.load(Ordering::Relaxed).max(1)
     }
 }

@@ -47,7 +47,7 @@ impl<'v> Found<'v> {
 
     /// The node's id.
     pub(super) fn node(&self) -> u64 {
-        self.entry.attr.ino.0
+        self.entry.node.0
     }
 
     /// Whether it is a directory.
@@ -76,7 +76,7 @@ impl Deref for Found<'_> {
 
 impl Drop for Found<'_> {
     fn drop(&mut self) {
-        self.backend.forget(self.entry.attr.ino, 1);
+        self.backend.forget(self.entry.node, 1);
     }
 }
 

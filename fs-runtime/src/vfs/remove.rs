@@ -38,9 +38,7 @@ impl Serving<'_> {
         self.vfs.backend.unlink(self.who.caller(), parent, name)?;
         self.vfs.names.name_changed(parent, name);
         drop(gate);
-        let change = Change::new()
-            .name(parent, name)
-            .attributes_of(victim.attr.ino);
+        let change = Change::new().name(parent, name).attributes_of(victim.node);
         Ok(self.publish(&change))
     }
 
@@ -60,15 +58,15 @@ impl Serving<'_> {
         };
         self.vfs
             .may_delete(&self.who, place.dir.node, &victim, true, self.now)?;
-        self.leave_held_directory(parent, name, victim.attr.ino)?;
+        self.leave_held_directory(parent, name, victim.node)?;
         self.vfs.backend.rmdir(self.who.caller(), parent, name)?;
         self.vfs.names.name_changed(parent, name);
-        self.vfs.names.attr_changed(victim.attr.ino);
+        self.vfs.names.attr_changed(victim.node);
         drop(gate);
         // Who is in it, or has it open, sees that its ctime changed.
         let change = Change::new()
-            .directory_gone(parent, name, victim.attr.ino)
-            .attributes_of(victim.attr.ino);
+            .directory_gone(parent, name, victim.node)
+            .attributes_of(victim.node);
         Ok(self.publish(&change))
     }
 

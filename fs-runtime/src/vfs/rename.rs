@@ -76,9 +76,9 @@ impl Serving<'_> {
         let mut change = Change::new()
             .name(old_dir, old_name)
             .name(new_dir, new_name)
-            .attributes_of(pair.source.attr.ino);
+            .attributes_of(pair.source.node);
         if let Some(target) = &pair.target {
-            change = change.attributes_of(target.attr.ino);
+            change = change.attributes_of(target.node);
         }
         Ok(self.publish(&change))
     }
@@ -109,7 +109,7 @@ impl Serving<'_> {
     fn leave_known_directories(&self, pair: &Pair<'_, '_>) -> Outcome<()> {
         let known = pair
             .directories()
-            .any(|directory| self.vfs.view.knows(directory.attr.ino));
+            .any(|directory| self.vfs.view.knows(directory.node));
         if known {
             return Err(NotMine::HeldByKernel.into());
         }

@@ -60,19 +60,17 @@ impl<'v, 'c> Walk<'v, 'c> {
         bases: Bases,
         now: Instant,
     ) -> Outcome<Self> {
-        let named = base == ROOT
-            || bases == Bases::Any
-                && vfs.view.inode_numbers_are_nodes()
-                && vfs.view.knows(INodeNo(base));
-        if !named {
+        let node = vfs.view.node_numbered(base);
+        let node = node.filter(|node| node.0 == ROOT || bases == Bases::Any);
+        let Some(node) = node else {
             return Err(NotMine::UnknownBase.into());
-        }
+        };
         Ok(Walk {
             vfs,
             who,
             now,
             at: Dir {
-                node: base,
+                node: node.0,
                 hold: Hold::Kernel,
             },
             above: Above::default(),
@@ -217,7 +215,7 @@ impl Vfs {
         }
         let answer = self.backend.lookup(who.caller(), INodeNo(dir.node), name);
         let entry = match answer {
-            Ok(entry) if entry.attr.ino.0 == 0 => return Ok(None),
+            Ok(entry) if entry.node.0 == 0 => return Ok(None),
             Err(fuser::Errno::ENOENT) => return Ok(None),
             answer => answer?,
         };

@@ -162,6 +162,7 @@ impl Mock {
     fn entry(&self, ino: u64) -> Entry {
         *self.held.lock().entry(ino).or_default() += 1;
         Entry {
+            node: INodeNo(ino),
             attr: self.nodes.lock()[&ino].attr,
             entry_ttl: *self.entry_ttl.lock(),
             attr_ttl: *self.attr_ttl.lock(),

@@ -1,0 +1,332 @@
+//! What a request of the kernel leaves to be done when the daemon's reply passes: record
+//! what the kernel is given, tell the bypass door what changed, leave the gate.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::sync::Arc;
+
+use finesse_fuse::doors::{AttrNote, Doors, EntryNote, Held, ListingNote, OpenNote, Settle};
+use finesse_fuse::{Errno, FopenFlags, INodeNo, RenameFlags};
+use parking_lot::Mutex;
+use zerocopy::{FromBytes, IntoBytes};
+
+use crate::abi::{
+    Attr, AttrOut, CopyFileRangeIn, CreateIn, DirentPlus, EntryOut, LinkIn, MkdirIn, MknodIn,
+    OpenOut, Rename2In, RenameIn, Request, StatxOut, direntplus_len, opcode, ttl,
+};
+use crate::mode::Counted;
+
+/// Left by a request until its reply.
+#[derive(Debug)]
+pub(crate) struct Note {
+    doors: Arc<Doors>,
+    kind: Kind,
+    /// That it passed no gate.
+    ungated: Option<Counted>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Entry(EntryNote),
+    Attributes(AttrNote, INodeNo),
+    Statx(AttrNote, INodeNo),
+    Open(OpenNote),
+    ListingPlus(ListingNote),
+    Listing(Held),
+    Settle(Settle),
+}
+
+/// What is left when a reply was looked at.
+#[derive(Debug, Default)]
+pub(crate) struct Settled {
+    /// The gate, to be left when the reply was written.
+    #[allow(dead_code)] // Held for its drop.
+    held: Option<Held>,
+    #[allow(dead_code)] // As above.
+    ungated: Option<Counted>,
+    /// Look-ups that the kernel counts once it has the reply.
+    counted: Vec<INodeNo>,
+}
+
+impl Settled {
+    /// The kernel did not take the reply: who asked is gone.
+    pub(crate) fn not_taken(&self, doors: &Doors) {
+        for node in &self.counted {
+            doors.view.forgot(*node, 1);
+        }
+    }
+}
+
+impl Note {
+    /// The note of a request that has passed its gates; `None` for one that leaves none.
+    pub(crate) fn of(doors: &Arc<Doors>, request: &Request<'_>, held: Held) -> Option<Note> {
+        let kind = Kind::of(doors, request, held)?;
+        Some(Note {
+            doors: Arc::clone(doors),
+            kind,
+            ungated: None,
+        })
+    }
+
+    /// It passed no gate.
+    pub(crate) fn ungated(mut self, counted: Counted) -> Self {
+        self.ungated = Some(counted);
+        self
+    }
+
+    /// The daemon answered with `error` (0 or a positive errno) and `body`, of which
+    /// time-outs are cut where a change overtook the request.
+    pub(crate) fn settle(self, error: i32, body: &mut [u8]) -> Settled {
+        let mut settled = self.kind.settle(&self.doors, error, body);
+        settled.ungated = self.ungated;
+        settled
+    }
+}
+
+impl Kind {
+    fn settle(self, doors: &Doors, error: i32, body: &mut [u8]) -> Settled {
+        match self {
+            Kind::Entry(note) if error == 0 => give_entry(doors, note, body),
+            Kind::Entry(note) => Settled::holding(note.failed()),
+            Kind::Attributes(note, node) if error == 0 => {
+                give_attributes::<AttrOut>(doors, note, node, body)
+            }
+            Kind::Statx(note, node) if error == 0 => {
+                give_attributes::<StatxOut>(doors, note, node, body)
+            }
+            Kind::Attributes(..) | Kind::Statx(..) => Settled::default(),
+            Kind::Open(note) => {
+                settle_open(note, error, body);
+                Settled::default()
+            }
+            Kind::ListingPlus(note) => {
+                let mut settled = Settled::default();
+                if error == 0 {
+                    give_listing(doors, &note, body, &mut settled);
+                }
+                settled.held = Some(note.ended());
+                settled
+            }
+            Kind::Listing(held) => Settled::holding(held),
+            Kind::Settle(settle) if error == 0 => Settled::holding(settle.succeeded()),
+            Kind::Settle(settle) => Settled::holding(settle.failed()),
+        }
+    }
+}
+
+impl Settled {
+    fn holding(held: Held) -> Self {
+        Settled {
+            held: Some(held),
+            ..Settled::default()
+        }
+    }
+}
+
+impl Kind {
+    fn of(doors: &Arc<Doors>, request: &Request<'_>, held: Held) -> Option<Kind> {
+        let node = INodeNo(request.header.nodeid);
+        let change = |held, name: &OsStr, linked| {
+            Kind::Entry(EntryNote::change_holding(doors, held, node, name, linked))
+        };
+        let removal = |held, name| {
+            let settle = Settle::removal_holding(doors, held, node, name);
+            Kind::Settle(settle)
+        };
+        let rename = |held, (from, to): (&OsStr, &OsStr), newdir, flags| {
+            let (from, to) = ((node, from), (INodeNo(newdir), to));
+            Kind::Settle(Settle::rename_holding(doors, held, from, to, flags))
+        };
+        let attributes = |node| Kind::Settle(Settle::attributes(doors, node));
+        Some(match request.header.opcode {
+            opcode::LOOKUP => {
+                let name = request.name()?;
+                Kind::Entry(EntryNote::look_up_holding(doors, held, node, name))
+            }
+            // It has no name, but is a node that the kernel gets.
+            opcode::TMPFILE => {
+                let name = OsStr::new("");
+                Kind::Entry(EntryNote::look_up_holding(doors, held, node, name))
+            }
+            opcode::MKNOD => change(held, request.name_after(size_of::<MknodIn>())?, None),
+            opcode::MKDIR => change(held, request.name_after(size_of::<MkdirIn>())?, None),
+            opcode::CREATE => change(held, request.name_after(size_of::<CreateIn>())?, None),
+            opcode::SYMLINK => change(held, request.name()?, None),
+            opcode::LINK => {
+                let old = INodeNo(request.body::<LinkIn>()?.0.oldnodeid);
+                change(held, request.name_after(size_of::<LinkIn>())?, Some(old))
+            }
+            opcode::UNLINK | opcode::RMDIR => removal(held, request.name()?),
+            opcode::RENAME => {
+                let newdir = request.body::<RenameIn>()?.0.newdir;
+                let names = request.names_after(size_of::<RenameIn>())?;
+                rename(held, names, newdir, RenameFlags::empty())
+            }
+            opcode::RENAME2 => {
+                let body = request.body::<Rename2In>()?.0;
+                let names = request.names_after(size_of::<Rename2In>())?;
+                let flags = RenameFlags::from_bits_retain(body.flags);
+                rename(held, names, body.newdir, flags)
+            }
+            opcode::GETATTR => Kind::Attributes(AttrNote::question(doors, node), node),
+            opcode::STATX => Kind::Statx(AttrNote::question(doors, node), node),
+            opcode::SETATTR => Kind::Attributes(AttrNote::change(doors, node), node),
+            opcode::OPEN => Kind::Open(OpenNote::File(AttrNote::change(doors, node))),
+            opcode::OPENDIR => Kind::Open(OpenNote::Directory(Arc::clone(doors), node)),
+            opcode::READDIR => Kind::Listing(held),
+            opcode::READDIRPLUS => Kind::ListingPlus(ListingNote::holding(doors, held, node)),
+            opcode::WRITE | opcode::SETXATTR | opcode::REMOVEXATTR | opcode::FALLOCATE => {
+                attributes(node)
+            }
+            opcode::COPY_FILE_RANGE | opcode::COPY_FILE_RANGE_64 => {
+                attributes(INodeNo(request.body::<CopyFileRangeIn>()?.0.nodeid_out))
+            }
+            _ => return None,
+        })
+    }
+}
+
+fn give_entry(doors: &Doors, note: EntryNote, body: &mut [u8]) -> Settled {
+    let Ok((out, _)) = EntryOut::mut_from_prefix(body) else {
+        return Settled::holding(note.failed());
+    };
+    let (node, ttls) = (INodeNo(out.nodeid), out.ttls());
+    let (left, held) = note.gave(node, ttls);
+    tell_directory(doors, node, &out.attr);
+    out.set_ttls(left);
+    Settled {
+        held: Some(held),
+        counted: Vec::from_iter((node.0 != 0).then_some(node)),
+        ..Settled::default()
+    }
+}
+
+/// The replies that have attributes and one time-out.
+trait Timed: FromBytes + IntoBytes {
+    fn valid(&mut self) -> (&mut u64, &mut u32);
+    fn number(&self) -> u64;
+    fn is_directory(&self) -> bool;
+}
+
+impl Timed for AttrOut {
+    fn valid(&mut self) -> (&mut u64, &mut u32) {
+        (&mut self.attr_valid, &mut self.attr_valid_nsec)
+    }
+
+    fn number(&self) -> u64 {
+        self.attr.ino
+    }
+
+    fn is_directory(&self) -> bool {
+        self.attr.is_directory()
+    }
+}
+
+impl Timed for StatxOut {
+    fn valid(&mut self) -> (&mut u64, &mut u32) {
+        (&mut self.attr_valid, &mut self.attr_valid_nsec)
+    }
+
+    fn number(&self) -> u64 {
+        self.ino
+    }
+
+    fn is_directory(&self) -> bool {
+        u32::from(self.mode) & libc::S_IFMT == libc::S_IFDIR
+    }
+}
+
+fn give_attributes<T>(doors: &Doors, note: AttrNote, node: INodeNo, body: &mut [u8]) -> Settled
+where
+    T: Timed + zerocopy::KnownLayout,
+{
+    let Ok((out, _)) = T::mut_from_prefix(body) else {
+        return Settled::default();
+    };
+    let number = INodeNo(out.number());
+    if out.is_directory() {
+        doors.view.gave_directory(node, number);
+    }
+    let (seconds, nanoseconds) = out.valid();
+    let asked = ttl(*seconds, *nanoseconds);
+    let left = note.gave(number, asked);
+    (*seconds, *nanoseconds) = (left.as_secs(), left.subsec_nanos());
+    Settled::default()
+}
+
+fn settle_open(note: OpenNote, error: i32, body: &[u8]) {
+    if error != 0 {
+        return note.failed(Errno::from_i32(error));
+    }
+    if let Ok((out, _)) = OpenOut::read_from_prefix(body) {
+        note.opened(FopenFlags::from_bits_retain(out.open_flags));
+    }
+}
+
+fn give_listing(doors: &Doors, note: &ListingNote, mut rest: &mut [u8], settled: &mut Settled) {
+    while let Ok((head, names)) = DirentPlus::mut_from_prefix(rest) {
+        let Some(name) = names.get(..head.namelen as usize) else {
+            return;
+        };
+        let (name, node) = (bytes_name(name), INodeNo(head.entry.nodeid));
+        if node.0 != 0 && name != "." && name != ".." {
+            let ttls = head.entry.ttls();
+            let shorter = ttls.0.min(ttls.1);
+            // Only one time-out is told; a name and its attributes have nearly always one.
+            let left = note.adding(name, node, ttls.0.max(ttls.1));
+            tell_directory(doors, node, &head.entry.attr);
+            if left < shorter {
+                head.entry.set_ttls((left, left));
+            }
+            settled.counted.push(node);
+        }
+        let whole = direntplus_len(head.namelen);
+        let Some(next) = std::mem::take(&mut rest).get_mut(whole..) else {
+            return;
+        };
+        rest = next;
+    }
+}
+
+fn bytes_name(bytes: &[u8]) -> &OsStr {
+    std::os::unix::ffi::OsStrExt::from_bytes(bytes)
+}
+
+fn tell_directory(doors: &Doors, node: INodeNo, attr: &Attr) {
+    if node.0 != 0 && attr.is_directory() {
+        doors.view.gave_directory(node, INodeNo(attr.ino));
+    }
+}
+
+const SHARDS: usize = 8;
+
+/// The notes of all requests under way.
+#[derive(Debug, Default)]
+pub(crate) struct Notes([Mutex<HashMap<u64, Note>>; SHARDS]);
+
+impl Notes {
+    pub(crate) fn keep(&self, unique: u64, note: Note) {
+        self.shard(unique).lock().insert(unique, note);
+    }
+
+    pub(crate) fn take(&self, unique: u64) -> Option<Note> {
+        self.shard(unique).lock().remove(&unique)
+    }
+
+    pub(crate) fn has(&self, unique: u64) -> bool {
+        self.shard(unique).lock().contains_key(&unique)
+    }
+
+    /// The session is over: gates are left.
+    pub(crate) fn clear(&self) {
+        for shard in &self.0 {
+            let notes = std::mem::take(&mut *shard.lock());
+            drop(notes);
+        }
+    }
+
+    /// The kernel counts requests by twos.
+    fn shard(&self, unique: u64) -> &Mutex<HashMap<u64, Note>> {
+        &self.0[usize::from((unique >> 1).to_le_bytes()[0]) % SHARDS]
+    }
+}

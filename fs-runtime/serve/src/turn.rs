@@ -1,0 +1,285 @@
+//! What a thread of the daemon does in its read of /dev/fuse, step by step. The steps that
+//! may sleep are taken by `crate::interpose`, with nothing of ours on the stack.
+
+use std::cell::RefCell;
+use std::io;
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::abi::{Request, opcode};
+use crate::device;
+use crate::mailbox::Parcel;
+use crate::session::{Reply, Session, Verdict};
+use crate::waiter::Waiter;
+
+/// What has happened.
+#[derive(Debug)]
+pub(crate) enum Event<'b> {
+    /// The daemon has called.
+    Called,
+    /// The kernel gave a request.
+    Read(&'b mut [u8]),
+    /// The kernel gave an errno.
+    Failed(i32),
+    /// The sleep is over: because of the device, or of the mailbox.
+    Woken { device: bool },
+    /// A signal ended the sleep.
+    Interrupted,
+}
+
+/// What to do next.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// Read from the device.
+    Read,
+    /// Sleep on this descriptor, by epoll_wait(2).
+    Sleep(RawFd),
+    /// Give the daemon a message.
+    Give(Parcel),
+    /// Give the daemon the first so many bytes of what was read.
+    Return(usize),
+    /// Give the daemon this errno.
+    Fail(i32),
+}
+
+static CURRENT: Mutex<Option<Arc<Session>>> = Mutex::new(None);
+/// Whether there is a session. A hint for the daemon's other calls; relaxed.
+static SERVES: AtomicBool = AtomicBool::new(false);
+
+/// Every so many messages the kernel goes first.
+const KERNEL_FIRST: u32 = 8;
+
+thread_local! {
+    static HERE: RefCell<Option<Here>> = const { RefCell::new(None) };
+}
+
+/// A thread of the daemon that reads.
+#[derive(Debug)]
+struct Here {
+    session: Arc<Session>,
+    waiter: Arc<Waiter>,
+    turns: u32,
+}
+
+impl Drop for Here {
+    /// The thread ends, maybe cancelled in its sleep.
+    fn drop(&mut self) {
+        self.session.mode.thread_went(&self.waiter);
+        self.session.post.mailbox.rise(&self.waiter, false);
+    }
+}
+
+/// Whether there is a session that the daemon's calls may concern.
+pub(crate) fn serves() -> bool {
+    SERVES.load(Ordering::Relaxed)
+}
+
+pub(crate) fn current() -> Option<Arc<Session>> {
+    if !serves() {
+        return None;
+    }
+    CURRENT.lock().clone()
+}
+
+/// The next step of a thread that reads up to `room` bytes from `fd`.
+pub(crate) fn step(fd: RawFd, room: usize, event: Event<'_>) -> Step {
+    let Some(session) = current() else {
+        return alone(fd, event);
+    };
+    HERE.with_borrow_mut(|here| match enter(here, session, fd) {
+        Ok(here) => here.step(fd, room, event),
+        Err(error) => {
+            log::warn!("the bypass door does not serve a thread of the daemon: {error}");
+            device::leave(fd);
+            plain(event)
+        }
+    })
+}
+
+/// Without a session: waits for one to begin.
+fn alone(fd: RawFd, event: Event<'_>) -> Step {
+    if let Event::Read(bytes) = &event
+        && let Some(request) = Request::parse(bytes)
+        && request.header.opcode == opcode::INIT
+    {
+        begin(fd, &request);
+    }
+    plain(event)
+}
+
+fn begin(fd: RawFd, request: &Request<'_>) {
+    if device::is_nonblocking(fd) {
+        log::warn!("no bypass door for this mount: the daemon reads without waiting");
+        return;
+    }
+    let mut current = CURRENT.lock();
+    *current = Session::greet(fd, request);
+    SERVES.store(current.is_some(), Ordering::Relaxed);
+}
+
+fn plain(event: Event<'_>) -> Step {
+    match event {
+        Event::Called | Event::Woken { .. } => Step::Read,
+        Event::Read(bytes) => Step::Return(bytes.len()),
+        Event::Failed(errno) => Step::Fail(errno),
+        Event::Interrupted => Step::Fail(libc::EINTR),
+    }
+}
+
+/// This thread in `session`.
+fn enter(here: &mut Option<Here>, session: Arc<Session>, fd: RawFd) -> io::Result<&mut Here> {
+    let known = here
+        .as_ref()
+        .is_some_and(|here| Arc::ptr_eq(&here.session, &session));
+    if !known {
+        *here = None;
+        let waiter = Arc::new(Waiter::new()?);
+        session.mode.thread_came(&waiter);
+        *here = Some(Here {
+            session,
+            waiter,
+            turns: 0,
+        });
+    }
+    let Some(here) = here else {
+        unreachable!("it was put there");
+    };
+    if here.waiter.watch(device::borrow(fd))? && !here.session.mode.has(fd) {
+        if !here.session.serves(fd) {
+            return Err(io::Error::other("it reads from another mount"));
+        }
+        here.session.mode.device_came(fd);
+    }
+    Ok(here)
+}
+
+impl Here {
+    fn step(&mut self, fd: RawFd, room: usize, event: Event<'_>) -> Step {
+        let (session, waiter) = (&self.session, &self.waiter);
+        let mailbox = &session.post.mailbox;
+        match event {
+            Event::Called => {
+                session.post.has_room(room);
+                self.turns = self.turns.wrapping_add(1);
+                if !self.turns.is_multiple_of(KERNEL_FIRST)
+                    && let Some(parcel) = mailbox.take()
+                {
+                    return Step::Give(parcel);
+                }
+                self.read()
+            }
+            Event::Read(bytes) => {
+                waiter.says_it_reads(false);
+                match self.arrived(fd, bytes) {
+                    Verdict::Deliver(len) => Step::Return(len),
+                    Verdict::Taken => self.take_or_read(),
+                }
+            }
+            Event::Failed(libc::EAGAIN) => {
+                waiter.says_it_reads(false);
+                self.take_or_sleep()
+            }
+            Event::Failed(errno) => {
+                waiter.says_it_reads(false);
+                if errno == libc::ENODEV {
+                    session.end();
+                }
+                Step::Fail(errno)
+            }
+            Event::Woken { device } => {
+                waiter.settle();
+                mailbox.rise(waiter, !device);
+                if device {
+                    self.read()
+                } else {
+                    self.take_or_read()
+                }
+            }
+            Event::Interrupted => {
+                waiter.settle();
+                mailbox.rise(waiter, false);
+                Step::Fail(libc::EINTR)
+            }
+        }
+    }
+
+    fn arrived(&self, fd: RawFd, bytes: &mut [u8]) -> Verdict {
+        if let Some(request) = Request::parse(bytes)
+            && request.header.opcode == opcode::INIT
+        {
+            self.greeted(fd, &request);
+            return Verdict::Deliver(bytes.len());
+        }
+        self.session.arrived(fd, bytes)
+    }
+
+    /// Another greeting: of the next mount, or once more of this one.
+    fn greeted(&self, fd: RawFd, request: &Request<'_>) {
+        if self.session.is_over() {
+            begin(fd, request);
+        } else {
+            self.session.greet_again(request);
+        }
+    }
+
+    fn read(&self) -> Step {
+        self.waiter.says_it_reads(true);
+        Step::Read
+    }
+
+    fn take_or_read(&self) -> Step {
+        match self.session.post.mailbox.take() {
+            Some(parcel) => Step::Give(parcel),
+            None => self.read(),
+        }
+    }
+
+    fn take_or_sleep(&self) -> Step {
+        let mailbox = &self.session.post.mailbox;
+        loop {
+            if let Some(parcel) = mailbox.take() {
+                return Step::Give(parcel);
+            }
+            if mailbox.rest(&self.waiter) || mailbox.is_closed() {
+                return Step::Sleep(self.waiter.descriptor());
+            }
+        }
+    }
+}
+
+/// Whether a reply to `unique` has to be looked at.
+pub(crate) fn concerns(unique: u64) -> bool {
+    current().is_some_and(|session| session.concerns(unique))
+}
+
+/// Looks at a message that the daemon writes to `fd`.
+pub(crate) fn replied(fd: RawFd, message: Vec<u8>) -> Reply {
+    match current() {
+        Some(session) => session.replied(fd, message),
+        None => Reply::Pass,
+    }
+}
+
+/// The daemon is about to close a descriptor, or to make it another file's.
+pub(crate) fn closes(fd: RawFd) {
+    if device::is_known(fd)
+        && let Some(session) = current()
+        && session.device_closes(fd)
+    {
+        SERVES.store(false, Ordering::Relaxed);
+        *CURRENT.lock() = None;
+    }
+    device::forget(fd);
+}
+
+/// The daemon is about to close all descriptors from `first` to `last`.
+pub(crate) fn close_range(first: u32, last: u32) {
+    for fd in device::touched() {
+        if (first..=last).contains(&fd.unsigned_abs()) {
+            closes(fd);
+        }
+    }
+}

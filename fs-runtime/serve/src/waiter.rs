@@ -1,0 +1,93 @@
+//! How one thread of the daemon sleeps: on /dev/fuse and on an eventfd of its own.
+//!
+//! All calls here are raw system calls, which pthread_cancel(3) does not interrupt.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::io::Errno;
+use rustix::thread::gettid;
+
+const BELL: u64 = 0;
+const DEVICE: u64 = 1;
+
+/// See the module. EPOLLEXCLUSIVE: a request of the kernel wakes one thread, not all.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    epoll: OwnedFd,
+    bell: OwnedFd,
+    /// The descriptor of /dev/fuse that is watched; -1: none yet.
+    device: AtomicI32,
+    /// Whether the thread may be asleep in a read of the device, see `crate::mode`.
+    reads: AtomicBool,
+    thread: i32,
+}
+
+impl Waiter {
+    /// Of the calling thread.
+    pub(crate) fn new() -> io::Result<Self> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        epoll::add(&epoll, &bell, EventData::new_u64(BELL), EventFlags::IN)?;
+        Ok(Waiter {
+            epoll,
+            bell,
+            device: AtomicI32::new(-1),
+            reads: AtomicBool::new(false),
+            thread: gettid().as_raw_nonzero().get(),
+        })
+    }
+
+    /// Watches `device` too. Whether it did not before.
+    pub(crate) fn watch(&self, device: BorrowedFd<'_>) -> io::Result<bool> {
+        // Only the thread itself comes here; relaxed.
+        let old = self.device.swap(device.as_raw_fd(), Ordering::Relaxed);
+        if old == device.as_raw_fd() {
+            return Ok(false);
+        }
+        let flags = EventFlags::IN | EventFlags::EXCLUSIVE;
+        match epoll::add(&self.epoll, device, EventData::new_u64(DEVICE), flags) {
+            Ok(()) | Err(Errno::EXIST) => Ok(true),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What to wait on, by epoll_wait(2).
+    pub(crate) fn descriptor(&self) -> RawFd {
+        self.epoll.as_raw_fd()
+    }
+
+    /// Wakes the thread, now or when it sleeps next.
+    pub(crate) fn wake(&self) {
+        // It fails only when the count is at its limit, and then it is not 0.
+        let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+    }
+
+    /// Takes the wake-ups until now; whether there was one.
+    pub(crate) fn settle(&self) -> bool {
+        rustix::io::read(&self.bell, &mut [0; 8]).is_ok()
+    }
+
+    pub(crate) fn thread(&self) -> i32 {
+        self.thread
+    }
+
+    /// The thread is about to read from the device, or is back.
+    pub(crate) fn says_it_reads(&self, reads: bool) {
+        // SeqCst: whoever makes the device non-blocking looks here afterwards, see
+        // `crate::mode`.
+        self.reads.store(reads, Ordering::SeqCst);
+    }
+
+    pub(crate) fn reads(&self) -> bool {
+        self.reads.load(Ordering::SeqCst)
+    }
+}
+
+/// Whether an event of epoll_wait(2) is about the device.
+pub(crate) fn is_device(data: u64) -> bool {
+    data == DEVICE
+}
