@@ -75,19 +75,21 @@ pub enum MountError {
     Pin(#[source] Errno),
 }
 
-/// Which of the two file systems.
+/// Which file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileSystem<'a> {
     /// The tree below a directory.
     Passthrough(&'a Path),
     /// An empty one in memory.
     Memory,
+    /// Whatever the program makes of these arguments and a mountpoint at their end.
+    Daemon(&'a [OsString]),
 }
 
 /// What to mount, and how.
 #[derive(Debug, Clone)]
 pub struct MountRequest<'a> {
-    /// `finesse-mount` or `finesse-mount-plain`.
+    /// `finesse-mount`, `finesse-mount-plain`, or a daemon that stays in the foreground.
     pub program: &'a Path,
     /// Which file system.
     pub file_system: FileSystem<'a>,
@@ -138,6 +140,7 @@ impl<'a> MountRequest<'a> {
         match self.file_system {
             FileSystem::Passthrough(source) => command.arg("passthrough").arg(source),
             FileSystem::Memory => command.arg("memory"),
+            FileSystem::Daemon(arguments) => command.args(arguments),
         };
         command.arg(mountpoint).args(&self.options);
         if let Some(ttl) = self.ttl {

@@ -52,6 +52,14 @@ pub fn mount_plain() -> Result<PathBuf, ProgramError> {
     find("finesse-mount-plain", "finesse-mount-plain")
 }
 
+/// `finesse-serve`; it finds its library beside itself.
+///
+/// # Errors
+/// It is missing.
+pub fn serve() -> Result<PathBuf, ProgramError> {
+    find("finesse-serve", "finesse-serve -p finesse-serve-library")
+}
+
 /// `finesse-run`.
 ///
 /// # Errors

@@ -12,6 +12,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::environment::number;
+use crate::foreign::Foreign;
 use crate::guest::{self, Kind};
 use crate::lines::assert_same;
 use crate::report::Report;
@@ -306,4 +307,24 @@ fn memory_fast() {
         ..Setting::MEMORY
     };
     compare(Form::new("memory-fast", setting, 11));
+}
+
+const fn foreign(foreign: Foreign, ttl: f64) -> Setting {
+    Setting {
+        foreign: Some(foreign),
+        ttl,
+        ..Setting::PASSTHROUGH
+    }
+}
+
+#[test]
+fn bindfs_cached_for_long() {
+    let setting = foreign(Foreign::BINDFS, 1000.0);
+    compare(Form::new("bindfs-1000", setting, 12));
+}
+
+#[test]
+fn bindfs_never_cached() {
+    let setting = foreign(Foreign::BINDFS, 0.0);
+    compare(Form::new("bindfs-0", setting, 13));
 }

@@ -11,6 +11,7 @@ use finesse_integration::mount::{FileSystem, MountRequest, Mounted};
 use finesse_integration::programs;
 use tempfile::TempDir;
 
+use crate::foreign::Foreign;
 use crate::timed;
 
 /// Everything to the bypass, look-ups too.
@@ -24,6 +25,8 @@ pub(crate) struct Setting {
     pub(crate) options: &'static [&'static str],
     /// Under `finesse-run --fast`.
     pub(crate) fast: bool,
+    /// A daemon of others in their place; it has options of its own.
+    pub(crate) foreign: Option<Foreign>,
 }
 
 impl Setting {
@@ -32,6 +35,7 @@ impl Setting {
         ttl: 1.0,
         options: &[],
         fast: false,
+        foreign: None,
     };
     pub(crate) const MEMORY: Setting = Setting {
         memory: true,
@@ -82,8 +86,7 @@ impl Twins {
         }
         let dir = tempfile::tempdir().unwrap();
         open_to_all(dir.path());
-        let plain = programs::mount_plain().unwrap();
-        let bypass = programs::mount().unwrap();
+        let (plain, bypass) = programs_of(setting);
         let policy = dir.path().join("policy.toml");
         fs::write(&policy, BYPASS_ALL).unwrap();
         Some(Twins {
@@ -106,8 +109,8 @@ impl Twins {
             }
         };
         Twins {
-            plain: again(&programs::mount_plain().unwrap(), self.plain),
-            bypass: again(&programs::mount().unwrap(), self.bypass),
+            plain: again(&programs_of(setting).0, self.plain),
+            bypass: again(&programs_of(setting).1, self.bypass),
             ..self
         }
     }
@@ -122,6 +125,14 @@ impl Twins {
     }
 }
 
+/// What serves the plain mount, and what the one with the bypass door.
+fn programs_of(setting: Setting) -> (PathBuf, PathBuf) {
+    match setting.foreign {
+        Some(foreign) => (foreign.program.into(), programs::serve().unwrap()),
+        None => (programs::mount_plain().unwrap(), programs::mount().unwrap()),
+    }
+}
+
 fn twin(program: &Path, setting: Setting, dir: &Path, below: &str) -> Twin {
     let source = dir.join("source");
     let mountpoint = dir.join("at").join(below);
@@ -133,6 +144,9 @@ fn twin(program: &Path, setting: Setting, dir: &Path, below: &str) -> Twin {
 }
 
 fn start(program: &Path, setting: Setting, source: &Path, mountpoint: &Path) -> Mounted {
+    if let Some(foreign) = setting.foreign {
+        return foreign.start(program, setting.ttl, source, mountpoint);
+    }
     let file_system = match setting.memory {
         true => FileSystem::Memory,
         false => FileSystem::Passthrough(source),

@@ -1,0 +1,1 @@
+//! `finesse-serve`: daemons of others with the bypass door.
