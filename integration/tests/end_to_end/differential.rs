@@ -328,3 +328,50 @@ fn bindfs_never_cached() {
     let setting = foreign(Foreign::BINDFS, 0.0);
     compare(Form::new("bindfs-0", setting, 13));
 }
+
+#[test]
+fn sshfs_never_cached() {
+    let setting = foreign(Foreign::SSHFS, 0.0);
+    compare(Form::new("sshfs-0", setting, 14));
+}
+
+#[test]
+fn overlay_cached_for_long() {
+    let setting = foreign(Foreign::OVERLAY, 1000.0);
+    compare(Form::new("overlay-1000", setting, 15));
+}
+
+#[test]
+fn mergerfs_cached_for_long() {
+    let setting = foreign(Foreign::MERGERFS, 1000.0);
+    compare(Form::new("mergerfs-1000", setting, 16));
+}
+
+#[test]
+fn unionfs_cached_for_long() {
+    let setting = foreign(Foreign::UNIONFS, 1000.0);
+    compare(Form::new("unionfs-1000", setting, 17));
+}
+
+#[test]
+fn passthrough_ll_cached_for_long() {
+    let setting = foreign(Foreign::PASSTHROUGH_LL, 1000.0);
+    compare(Form::new("passthrough-ll-1000", setting, 18));
+}
+
+/// As `mounted_read_only`; the image is made of what the first half left.
+#[test]
+fn squashfuse_of_what_bindfs_made() {
+    let setting = foreign(Foreign::BINDFS, 1.0);
+    let Some(twins) = mount(setting) else {
+        return;
+    };
+    let half = number("FINESSE_DIFF_STEPS", STEPS) / 2;
+    compare_on(&twins, Form::new("squashfuse-made", setting, 19), half);
+    let setting = foreign(Foreign::SQUASHFUSE, 1.0);
+    let form = Form {
+        bypassed: LOOKS,
+        ..Form::new("squashfuse", setting, 20)
+    };
+    compare_on(&twins.mounted_again(setting), form, half);
+}

@@ -1,9 +1,15 @@
 //! File systems of others, plain and under `finesse-serve`.
 
+mod examples;
+mod ssh;
+
 use std::ffi::OsString;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use finesse_integration::mount::{FileSystem, MountRequest, Mounted};
+
+use crate::timed;
 
 /// A daemon that serves what lies in a source directory.
 #[derive(Debug, Clone, Copy)]
@@ -14,11 +20,84 @@ pub(crate) struct Foreign {
     pub(crate) arguments: fn(ttl: f64, source: &Path) -> Vec<OsString>,
 }
 
+/// Checked by the kernel, as far as a daemon does not say so itself.
+const CHECKED: &str = "default_permissions,allow_other";
+
+/// All in the foreground, so that each is this process's child.
 impl Foreign {
-    /// In the foreground, so that it is this process's child.
     pub(crate) const BINDFS: Foreign = Foreign {
         program: "bindfs",
-        arguments: |ttl, source| words(["-f", "-o", &time_outs(ttl)], source),
+        arguments: |ttl, source| words(&["-f", "-o", &time_outs(ttl)], source),
+    };
+
+    pub(crate) const SSHFS: Foreign = Foreign {
+        program: "sshfs",
+        arguments: |ttl, source| {
+            let command = ssh::command(&beside(source, "ssh"));
+            let options = [CHECKED, &time_outs(ttl), "dir_cache=no", &command].join(",");
+            let mut remote = OsString::from("here:");
+            remote.push(source);
+            ["-f".into(), "-o".into(), options.into(), remote].into()
+        },
+    };
+
+    /// An image of the source as it was when it was first mounted.
+    pub(crate) const SQUASHFUSE: Foreign = Foreign {
+        program: "squashfuse",
+        arguments: |ttl, source| {
+            let image = beside(source, "image");
+            if !image.exists() {
+                let program = OsString::from("mksquashfs");
+                let mut make = timed::command(&[&program, source.as_os_str(), image.as_os_str()]);
+                make.args(["-quiet", "-no-progress"]);
+                let made = timed::run(&mut make, std::time::Duration::from_secs(60));
+                assert!(made.status.success(), "mksquashfs: {}", made.err);
+            }
+            let options = [CHECKED, &time_outs(ttl)].join(",");
+            words(&["-f", "-o", &options], &image)
+        },
+    };
+
+    /// The source is the upper layer, above an empty one. Write-back caching keeps the bypass door shut.
+    pub(crate) const OVERLAY: Foreign = Foreign {
+        program: "fuse-overlayfs",
+        arguments: |ttl, source| {
+            let [lower, work] = ["lower", "work"].map(|name| directory_beside(source, name));
+            let layers = format!(
+                "{CHECKED},writeback=0,timeout={ttl},lowerdir={},workdir={},upperdir={}",
+                lower.display(),
+                work.display(),
+                source.display()
+            );
+            ["-f", "-o", &layers].map(OsString::from).into()
+        },
+    };
+
+    pub(crate) const MERGERFS: Foreign = Foreign {
+        program: "mergerfs",
+        arguments: |ttl, source| {
+            let options = format!("{CHECKED},cache.entry={ttl},cache.attr={ttl}");
+            words(&["-f", "-o", &options], source)
+        },
+    };
+
+    pub(crate) const UNIONFS: Foreign = Foreign {
+        program: "unionfs",
+        arguments: |ttl, source| {
+            let lower = directory_beside(source, "lower");
+            let options = ["cow", CHECKED, &time_outs(ttl)].join(",");
+            let branches = format!("{}=RW:{}=RO", source.display(), lower.display());
+            ["-f", "-o", &options, &branches].map(OsString::from).into()
+        },
+    };
+
+    /// libfuse's examples.
+    pub(crate) const PASSTHROUGH_LL: Foreign = Foreign {
+        program: "passthrough_ll",
+        arguments: |ttl, source| {
+            let options = format!("{CHECKED},timeout={ttl},source={}", source.display());
+            ["-f", "-o", &options].map(OsString::from).into()
+        },
     };
 
     /// Mounts by `program`: the daemon itself, or `finesse-serve`.
@@ -30,20 +109,39 @@ impl Foreign {
         mountpoint: &Path,
     ) -> Mounted {
         let mut words = (self.arguments)(ttl, source);
-        if program != Path::new(self.program) {
-            words.splice(0..0, ["--", self.program].map(OsString::from));
+        if program != self.path() {
+            let daemon = self.path().into_os_string();
+            words.splice(0..0, ["--".into(), daemon]);
         }
         let request = MountRequest::new(program, FileSystem::Daemon(&words));
         request.start(mountpoint).unwrap()
     }
+
+    /// The daemon itself. Examples are built when they are first asked for.
+    pub(crate) fn path(self) -> PathBuf {
+        match self.program {
+            "passthrough_ll" => examples::build(self.program),
+            program => program.into(),
+        }
+    }
 }
 
-fn words<const N: usize>(options: [&str; N], source: &Path) -> Vec<OsString> {
-    let mut words: Vec<OsString> = options.map(OsString::from).into();
+fn words(options: &[&str], source: &Path) -> Vec<OsString> {
+    let mut words: Vec<OsString> = options.iter().map(OsString::from).collect();
     words.push(source.into());
     words
 }
 
 fn time_outs(ttl: f64) -> String {
     format!("entry_timeout={ttl},attr_timeout={ttl}")
+}
+
+fn beside(source: &Path, name: &str) -> PathBuf {
+    source.with_file_name(name)
+}
+
+fn directory_beside(source: &Path, name: &str) -> PathBuf {
+    let made = beside(source, name);
+    fs::create_dir_all(&made).unwrap();
+    made
 }

@@ -128,7 +128,7 @@ impl Twins {
 /// What serves the plain mount, and what the one with the bypass door.
 fn programs_of(setting: Setting) -> (PathBuf, PathBuf) {
     match setting.foreign {
-        Some(foreign) => (foreign.program.into(), programs::serve().unwrap()),
+        Some(foreign) => (foreign.path(), programs::serve().unwrap()),
         None => (programs::mount_plain().unwrap(), programs::mount().unwrap()),
     }
 }
