@@ -19,6 +19,16 @@ NEEDED=(
     "rsync|command:rsync|another one"
     "sqlite3|command:sqlite3|another one"
     "python3|command:python3|another one"
+    "bindfs|command:bindfs|a daemon of others that tests and the comparison serve (libfuse 2)"
+    "sshfs|command:sshfs|another one (libfuse 3, asks over ssh)"
+    "openssh-server|command:sshd|what sshfs asks: started for each test, no port, no service needed"
+    "openssh-client|command:ssh-keygen|keys for that"
+    "squashfuse|command:squashfuse|another one (read-only)"
+    "squashfs-tools|command:mksquashfs|an image for it"
+    "fuse-overlayfs|command:fuse-overlayfs|another one (libfuse 3, low-level)"
+    "mergerfs|command:mergerfs|another one (a libfuse of its own)"
+    "unionfs-fuse|command:unionfs|another one (libfuse 2)"
+    "libfuse3-dev|package|libfuse's own pass-through examples, which tests build"
 )
 RUST_AT_LEAST=1.95
 

@@ -6,10 +6,14 @@
 //! of the parent node: shared to look up and list, exclusive to change.
 //!
 //! Lock order: a thread holds the gate of one node, or of two that it took by
-//! [`Gate::exclusive_pair`], and takes no other. Gates are released before a notification
+//! [`Gate::exclusive_pair`], or of one node and of a name in it by [`Gate::look`], and takes
+//! no other. Gates are released before a notification
 //! is sent to the kernel: it may hold a directory's lock while its request waits here.
 
+use std::ffi::OsStr;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -18,7 +22,26 @@ const SHARDS: usize = 64;
 /// Locks of nodes, made when they are asked for. State exists for held nodes only.
 #[derive(Debug)]
 pub struct Gate {
-    shards: [Shard; SHARDS],
+    directories: [Shard; SHARDS],
+    /// Names that are being looked up, by hash.
+    names: [Shard; SHARDS],
+    hasher: RandomState,
+    /// A [`Looking`]. Set before the first request; relaxed.
+    looking: AtomicU8,
+}
+
+/// What look-ups and listings of one directory may overlap.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub enum Looking {
+    /// All of them: a file system that says so takes care itself.
+    Together,
+    /// None: as the kernel's without `FUSE_PARALLEL_DIROPS` (`fuse_lock_inode`,
+    /// fs/fuse/inode.c).
+    OneAtATime,
+    /// Not those of one name: as the kernel's with `FUSE_PARALLEL_DIROPS`
+    /// (`d_alloc_parallel`, fs/dcache.c).
+    ByName,
 }
 
 #[derive(Debug, Default)]
@@ -54,6 +77,13 @@ impl NodeGate {
     }
 }
 
+/// What a gate is of.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Table {
+    Directories,
+    Names,
+}
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Mode {
     Shared,
@@ -63,18 +93,78 @@ enum Mode {
 impl Gate {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Gate {
-            shards: std::array::from_fn(|_| Shard::default()),
+            directories: std::array::from_fn(|_| Shard::default()),
+            names: std::array::from_fn(|_| Shard::default()),
+            hasher: RandomState::new(),
+            looking: AtomicU8::new(Looking::Together as u8),
         })
+    }
+
+    /// What may overlap from now on. Called before the first request.
+    pub fn let_look(&self, looking: Looking) {
+        self.looking.store(looking as u8, Ordering::Relaxed);
+    }
+
+    /// Waits until `name` may be looked up in the directory `node`.
+    pub fn look(self: &Arc<Self>, node: u64, name: &OsStr) -> LookGuard {
+        let directory = self.enter(Table::Directories, node, self.mode_of_looks());
+        let name = self.key(node, name);
+        let name = name.map(|key| self.enter(Table::Names, key, Mode::Exclusive));
+        LookGuard {
+            _name: name,
+            _directory: directory,
+        }
+    }
+
+    /// [`Gate::look`], if nobody has to be waited for.
+    pub fn try_look(self: &Arc<Self>, node: u64, name: &OsStr) -> Option<LookGuard> {
+        let directory = self.try_enter(Table::Directories, node, self.mode_of_looks())?;
+        let name = match self.key(node, name) {
+            Some(key) => Some(self.try_enter(Table::Names, key, Mode::Exclusive)?),
+            None => None,
+        };
+        Some(LookGuard {
+            _name: name,
+            _directory: directory,
+        })
+    }
+
+    /// Waits until the directory `node` may be listed.
+    pub fn list(self: &Arc<Self>, node: u64) -> GateGuard {
+        self.enter(Table::Directories, node, self.mode_of_looks())
+    }
+
+    /// [`Gate::list`], if nobody has to be waited for.
+    pub fn try_list(self: &Arc<Self>, node: u64) -> Option<GateGuard> {
+        self.try_enter(Table::Directories, node, self.mode_of_looks())
+    }
+
+    fn mode_of_looks(&self) -> Mode {
+        if self.looks(Looking::OneAtATime) {
+            Mode::Exclusive
+        } else {
+            Mode::Shared
+        }
+    }
+
+    fn looks(&self, looking: Looking) -> bool {
+        self.looking.load(Ordering::Relaxed) == looking as u8
+    }
+
+    /// Under which a name is looked up; two with one key wait for each other.
+    fn key(&self, node: u64, name: &OsStr) -> Option<u64> {
+        self.looks(Looking::ByName)
+            .then(|| self.hasher.hash_one((node, name)))
     }
 
     /// Waits until nobody changes the directory `node`.
     pub fn shared(self: &Arc<Self>, node: u64) -> GateGuard {
-        self.enter(node, Mode::Shared)
+        self.enter(Table::Directories, node, Mode::Shared)
     }
 
     /// Waits until nobody else is inside the directory `node`.
     pub fn exclusive(self: &Arc<Self>, node: u64) -> GateGuard {
-        self.enter(node, Mode::Exclusive)
+        self.enter(Table::Directories, node, Mode::Exclusive)
     }
 
     /// Both directories of a rename, the lower id first; one guard when they are the same.
@@ -87,14 +177,9 @@ impl Gate {
         }
     }
 
-    /// [`Gate::shared`], if nobody has to be waited for.
-    pub fn try_shared(self: &Arc<Self>, node: u64) -> Option<GateGuard> {
-        self.try_enter(node, Mode::Shared)
-    }
-
     /// [`Gate::exclusive`], if nobody has to be waited for.
     pub fn try_exclusive(self: &Arc<Self>, node: u64) -> Option<GateGuard> {
-        self.try_enter(node, Mode::Exclusive)
+        self.try_enter(Table::Directories, node, Mode::Exclusive)
     }
 
     /// [`Gate::exclusive_pair`], if nobody has to be waited for.
@@ -111,26 +196,32 @@ impl Gate {
         })
     }
 
-    fn try_enter(self: &Arc<Self>, node: u64, mode: Mode) -> Option<GateGuard> {
-        let entered = self.shard(node).try_enter(node, mode);
+    fn try_enter(self: &Arc<Self>, table: Table, node: u64, mode: Mode) -> Option<GateGuard> {
+        let entered = self.shard(table, node).try_enter(node, mode);
         entered.then(|| GateGuard {
             gate: Arc::clone(self),
+            table,
             node,
             mode,
         })
     }
 
-    fn enter(self: &Arc<Self>, node: u64, mode: Mode) -> GateGuard {
-        self.shard(node).enter(node, mode);
+    fn enter(self: &Arc<Self>, table: Table, node: u64, mode: Mode) -> GateGuard {
+        self.shard(table, node).enter(node, mode);
         GateGuard {
             gate: Arc::clone(self),
+            table,
             node,
             mode,
         }
     }
 
-    fn shard(&self, node: u64) -> &Shard {
-        &self.shards[shard_index(node)]
+    fn shard(&self, table: Table, node: u64) -> &Shard {
+        let shards = match table {
+            Table::Directories => &self.directories,
+            Table::Names => &self.names,
+        };
+        &shards[shard_index(node)]
     }
 }
 
@@ -225,14 +316,24 @@ fn find_or_insert(nodes: &mut Vec<NodeGate>, node: u64) -> usize {
 #[must_use = "the gate is left when the guard is dropped"]
 pub struct GateGuard {
     gate: Arc<Gate>,
+    table: Table,
     node: u64,
     mode: Mode,
 }
 
 impl Drop for GateGuard {
     fn drop(&mut self) {
-        self.gate.shard(self.node).leave(self.node, self.mode);
+        let shard = self.gate.shard(self.table, self.node);
+        shard.leave(self.node, self.mode);
     }
+}
+
+/// Holds what a look-up needs; released in the reverse order.
+#[derive(Debug)]
+#[must_use = "the gate is left when the guard is dropped"]
+pub struct LookGuard {
+    _name: Option<GateGuard>,
+    _directory: GateGuard,
 }
 
 /// Holds the gates of a rename's directories; released in the reverse order.

@@ -226,6 +226,13 @@ impl KernelView {
         self.numbers.node(number, |node| self.knows(node))
     }
 
+    /// Whether the next look-up of the node that has `number` now shows the same. A file
+    /// system may number nodes when they are looked up and anew when they were forgotten, as
+    /// libfuse does without `use_ino`: then only nodes that the kernel holds keep theirs.
+    pub(crate) fn number_lasts(&self, node: INodeNo, number: INodeNo) -> bool {
+        !self.numbers.are_own() || number != node || self.knows(node)
+    }
+
     // Coherence. What was found alive stays recorded until its notification was sent,
     // and beyond when the kernel was given it anew meanwhile: another change of the same
     // name must not be acknowledged while the kernel still has the old entry.

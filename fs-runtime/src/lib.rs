@@ -79,7 +79,7 @@ pub mod doors {
     pub use crate::backend::{Attributes, Backend, Caller, Entry, SetAttr, Statfs, Xattr};
     pub use crate::coherence::{Coherence, Counts, Sink};
     pub use crate::door::{DoorHandle, MountFacts, Negotiated, start};
-    pub use crate::gate::{Gate, GateGuard, GatePair};
+    pub use crate::gate::{Gate, GateGuard, GatePair, LookGuard, Looking};
     pub use crate::kernel_door::{
         AttrNote, DoorLink, Doors, EntryNote, Held, ListingNote, NameCache, OpenNote, Settle,
     };

@@ -13,6 +13,8 @@
  * path here holds at most 19 `..`, the kernel follows at most 40 symbolic links, and none made here holds more
  * than two; so no call reaches as far up as directories of others.
  *
+ * With WITHOUT_SOCKETS in the environment fifos are made in the place of sockets.
+ *
  * What two equal file systems may disagree in is not printed: inode and device numbers, present times, sizes
  * of directories, the order of listings.
  */

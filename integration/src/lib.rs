@@ -9,4 +9,5 @@ pub mod mount;
 pub mod placement;
 pub mod ports;
 pub mod programs;
+pub mod ssh;
 pub mod suites;

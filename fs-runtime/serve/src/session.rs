@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use finesse_fuse::INodeNo;
 use finesse_fuse::InitFlags;
-use finesse_fuse::doors::{Coherence, DoorHandle, DoorLink, Doors, MountFacts, Negotiated, start};
+use finesse_fuse::doors::{
+    Coherence, DoorHandle, DoorLink, Doors, Looking, MountFacts, Negotiated, start,
+};
 use parking_lot::Mutex;
 use thiserror::Error;
 use zerocopy::{FromBytes, IntoBytes};
@@ -179,9 +181,10 @@ impl Session {
             Stopped::Aside(counted) => {
                 let message = Message::of_kernel(bytes);
                 let errand = move |session: &Arc<Session>| {
-                    let held = gates.enter(&session.doors.gate);
-                    let note = Request::parse(message.as_bytes())
-                        .and_then(|request| Note::of(&session.doors, &request, held));
+                    let note = Request::parse(message.as_bytes()).and_then(|request| {
+                        let held = Gates::of(&request).enter(&session.doors.gate);
+                        Note::of(&session.doors, &request, held)
+                    });
                     if let Some(note) = note {
                         session.notes.keep(unique, note);
                     }
@@ -308,6 +311,12 @@ impl Session {
             terms,
         });
         let gate = Arc::clone(&self.doors.gate);
+        let parallel = terms.flags & InitFlags::FUSE_PARALLEL_DIROPS.bits() != 0;
+        gate.let_look(if parallel {
+            Looking::ByName
+        } else {
+            Looking::OneAtATime
+        });
         let handle =
             threads::without_signals(|| start(daemon, gate, view, Arc::clone(&coherence), facts))?;
         let link = DoorLink::new(handle.door(), uid, gid);

@@ -1,10 +1,11 @@
+use std::ffi::OsStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Gate, GateGuard, GatePair};
+use super::{Gate, GateGuard, GatePair, Looking};
 
 const SOON: Duration = Duration::from_millis(50);
 const LATE: Duration = Duration::from_secs(20);
@@ -17,7 +18,8 @@ fn arrives<G: Send + 'static>(enter: impl FnOnce() -> G + Send + 'static) -> mps
 }
 
 fn held(gate: &Gate) -> usize {
-    gate.shards.iter().map(|s| s.nodes.lock().len()).sum()
+    let shards = gate.directories.iter().chain(&gate.names);
+    shards.map(|s| s.nodes.lock().len()).sum()
 }
 
 #[test]
@@ -145,4 +147,41 @@ fn uncontended_gates_are_cheap() {
     let each = start.elapsed() / 100_000;
     println!("{each:?} a pass");
     assert!(each < Duration::from_micros(20), "{each:?} a pass");
+}
+
+#[test]
+fn who_may_not_wait_enters_only_where_nobody_is() {
+    let gate = Gate::new();
+    let name = OsStr::new("n");
+    let inside = gate.exclusive(1);
+    assert!(gate.try_exclusive(1).is_none() && gate.try_look(1, name).is_none());
+    assert!(gate.try_exclusive_pair(1, 2).is_none() && gate.try_exclusive_pair(2, 1).is_none());
+    assert!(gate.try_exclusive(2).is_some());
+    drop(inside);
+    let pair = gate.try_exclusive_pair(1, 1).unwrap();
+    assert!(gate.try_list(1).is_none());
+    drop(pair);
+    let looking = gate.try_look(1, name).unwrap();
+    assert!(gate.try_look(1, name).is_some() && gate.try_list(1).is_some());
+    assert!(gate.try_exclusive(1).is_none());
+    drop(looking);
+    assert_eq!(held(&gate), 0);
+}
+
+#[test]
+fn look_ups_overlap_as_the_kernel_lets_them() {
+    let gate = Gate::new();
+    let [a, b] = ["a", "b"].map(OsStr::new);
+    gate.let_look(Looking::ByName);
+    let looking = gate.look(1, a);
+    assert!(gate.try_look(1, a).is_none(), "one name");
+    assert!(gate.try_look(1, b).is_some() && gate.try_look(2, a).is_some());
+    assert!(gate.try_list(1).is_some() && gate.try_exclusive(1).is_none());
+    drop(looking);
+    gate.let_look(Looking::OneAtATime);
+    let looking = gate.look(1, a);
+    assert!(gate.try_look(1, b).is_none() && gate.try_list(1).is_none());
+    assert!(gate.try_look(2, a).is_some());
+    drop(looking);
+    assert_eq!(held(&gate), 0);
 }

@@ -402,7 +402,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         offset: u64,
         reply: fuser::ReplyDirectory,
     ) {
-        let held = self.doors.gate.shared(ino.0);
+        let held = self.doors.gate.list(ino.0);
         let reply = ReplyDirectory::kernel(reply, held);
         self.fs.call().readdir(&req.into(), ino, fh, offset, reply);
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use fuser::{Errno, FopenFlags, INodeNo, RenameFlags};
 
 use super::Doors;
-use crate::gate::{GateGuard, GatePair};
+use crate::gate::{GateGuard, GatePair, LookGuard};
 use crate::kernel_view::{Moment, NameKey};
 
 /// Whatever holds gates until the reply is sent.
@@ -20,6 +20,8 @@ pub enum Held {
     Nothing,
     /// One directory's.
     One(GateGuard),
+    /// Those of a look-up.
+    Look(LookGuard),
     /// Those of a rename.
     Pair(GatePair),
 }
@@ -59,7 +61,7 @@ pub struct EntryNote {
 impl EntryNote {
     /// A look-up.
     pub(super) fn lookup(doors: &Arc<Doors>, parent: INodeNo, name: &OsStr) -> Self {
-        let held = Held::One(doors.gate.shared(parent.0));
+        let held = Held::Look(doors.gate.look(parent.0, name));
         Self::look_up_holding(doors, held, parent, name)
     }
 
@@ -225,7 +227,7 @@ pub struct ListingNote {
 
 impl ListingNote {
     pub(super) fn new(doors: &Arc<Doors>, directory: INodeNo) -> Self {
-        let held = Held::One(doors.gate.shared(directory.0));
+        let held = Held::One(doors.gate.list(directory.0));
         Self::holding(doors, held, directory)
     }
 

@@ -41,6 +41,11 @@ impl Numbers {
         Numbers::Own(Mutex::new(table))
     }
 
+    /// Whether inode numbers are something else than the nodes' ids.
+    pub(super) fn are_own(&self) -> bool {
+        matches!(self, Numbers::Own(_))
+    }
+
     /// A reply showed `number` for `node`.
     pub(super) fn shown(&self, node: INodeNo, number: INodeNo) {
         if let Numbers::Nodes(differ) = self

@@ -211,7 +211,9 @@ fn a_directory_is_known_by_its_own_number_while_the_kernel_holds_it() {
     view.gave_attr(FILE, INodeNo(5), TTL, view.moment());
     assert_eq!(view.node_numbered(5), Some(FILE));
     assert_eq!(view.node_numbered(FILE.0), None);
+    assert!(view.number_lasts(FILE, FILE) && view.number_lasts(FILE, INodeNo(5)));
     view.forgot(FILE, 1);
+    assert!(!view.number_lasts(FILE, FILE) && view.number_lasts(FILE, INodeNo(5)));
     assert_eq!(view.node_numbered(5), None);
 }
 

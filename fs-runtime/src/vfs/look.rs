@@ -18,6 +18,14 @@ impl Serving<'_> {
     /// `vfs_statx`, `fuse_getattr`. The attributes are those of the look-up just made.
     pub(super) fn stat(&self, at: &Place<'_>, follow: bool) -> Outcome<Answer> {
         let target = self.walk(at)?.target(at, follow)?;
+        // The supervisor tells the mount's root by its number (`STATX_ATTR_MOUNT_ROOT`), so
+        // where numbers are not nodes' ids the kernel has to.
+        let is_root = target.node == INodeNo::ROOT.0;
+        let number = target.attr.ino;
+        let lasts = self.vfs.view.number_lasts(INodeNo(target.node), number);
+        if is_root != (number == INodeNo::ROOT) || !lasts {
+            return Err(NotMine::Unsupported.into());
+        }
         Ok(Answer::Stat(stat(&target.attr)))
     }
 

@@ -228,8 +228,9 @@ impl Vfs {
 
     /// The last component of a path that is not about to change.
     fn child(&self, who: &Subject<'_>, dir: &Dir<'_>, name: &[u8]) -> Outcome<Found<'_>> {
-        let _gate = self.gate.shared(dir.node);
-        match self.ask(who, dir, OsStr::from_bytes(name))? {
+        let name = OsStr::from_bytes(name);
+        let _gate = self.gate.look(dir.node, name);
+        match self.ask(who, dir, name)? {
             Some(found) => Ok(found),
             None => fail(libc::ENOENT),
         }
@@ -248,7 +249,7 @@ impl Vfs {
             Lookup::Miss(asked) => asked,
         };
         let attributes_asked = self.names.ask_attributes();
-        let _gate = self.gate.shared(dir.node);
+        let _gate = self.gate.look(dir.node, OsStr::from_bytes(name));
         let Some(found) = self.ask(who, dir, OsStr::from_bytes(name))? else {
             return fail(libc::ENOENT);
         };

@@ -1,6 +1,6 @@
 //! One measurement: prepare, settle, mount, run, unmount, remove.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use super::backing::{Backing, temp_dir, tmpfs_dir};
-use super::column::{Column, Served};
+use super::column::{Column, Daemon, Served};
 use super::interrupt::Interrupt;
 use super::process;
 use super::rehearsal::{self, Calls};
@@ -19,6 +19,7 @@ use super::workload::{Action, Policy, Trust, Workload};
 use crate::mount::{FileSystem, MountRequest, Mounted};
 use crate::placement::Pinned;
 use crate::programs::{self, ProgramError};
+use crate::ssh;
 
 /// Time-out of names in memory that have to be cold: the tree is made through the mount, and the clock
 /// runs only when its names have timed out.
@@ -48,6 +49,7 @@ pub struct Bench<'a> {
     mount: Result<PathBuf, ProgramError>,
     mount_plain: Result<PathBuf, ProgramError>,
     run: Result<PathBuf, ProgramError>,
+    serve: Result<PathBuf, ProgramError>,
     busybox: Result<PathBuf, ProgramError>,
     /// On a tmpfs: mountpoints, the native counterpart of the memory file system, work off the mount.
     scratch: TempDir,
@@ -74,6 +76,7 @@ impl<'a> Bench<'a> {
             mount,
             mount_plain,
             run,
+            serve: programs::serve(),
             busybox,
             scratch,
             policy,
@@ -90,7 +93,7 @@ impl<'a> Bench<'a> {
     #[must_use]
     pub fn backing_of(&self, served: Served) -> &str {
         match served {
-            Served::Passthrough => self.backing.kind(),
+            Served::Passthrough | Served::Daemon(_) => self.backing.kind(),
             Served::Memory => "tmpfs",
         }
     }
@@ -103,7 +106,9 @@ impl<'a> Bench<'a> {
         self.interrupt.check()?;
         self.require(job, column)?;
         let served = match (column, job.served) {
-            (Column::Native, _) | (_, Served::Passthrough) => Some(self.source(job.served)?),
+            (Column::Native, _) | (_, Served::Passthrough | Served::Daemon(_)) => {
+                Some(self.source(job.served)?)
+            }
             (_, Served::Memory) => None,
         };
         if let Some(source) = &served {
@@ -137,7 +142,12 @@ impl<'a> Bench<'a> {
     fn require(&self, job: &Job, column: &Column) -> Result<()> {
         let needed: &[&Result<PathBuf, ProgramError>] = match column {
             Column::Native => &[],
+            Column::Fuse(_) if job.served.is_foreign() => &[],
             Column::Fuse(_) => &[&self.mount_plain],
+            Column::Idle(_) => &[&self.serve],
+            Column::Bypass(_) | Column::Fast | Column::Rehearsal if job.served.is_foreign() => {
+                &[&self.serve, &self.run]
+            }
             Column::Bypass(_) | Column::Fast | Column::Rehearsal => &[&self.mount, &self.run],
         };
         let busybox = (!job.workload.threaded()).then_some(&self.busybox);
@@ -164,17 +174,17 @@ impl<'a> Bench<'a> {
     /// A directory for one measurement.
     fn source(&self, served: Served) -> Result<TempDir> {
         let parent = match served {
-            Served::Passthrough => self.backing.dir(),
+            Served::Passthrough | Served::Daemon(_) => self.backing.dir(),
             Served::Memory => self.scratch.path(),
         };
         temp_dir("source.", parent)
     }
 
     fn settle(&self, served: Served) -> Result<()> {
-        if served == Served::Passthrough {
-            self.backing.settle()
-        } else {
+        if served == Served::Memory {
             Ok(())
+        } else {
+            self.backing.settle()
         }
     }
 
@@ -184,20 +194,61 @@ impl<'a> Bench<'a> {
         column: &Column,
         source: Option<&Path>,
     ) -> Result<Option<Mounted>> {
-        let program = match column {
-            Column::Native => return Ok(None),
-            Column::Fuse(_) => available(&self.mount_plain)?,
-            Column::Bypass(_) | Column::Fast | Column::Rehearsal => available(&self.mount)?,
+        let words;
+        let (program, file_system) = match (column, job.served, source) {
+            (Column::Native, ..) => return Ok(None),
+            (_, Served::Daemon(daemon), Some(source)) => {
+                words = self.words(daemon, job, column, source)?;
+                let plain = matches!(column, Column::Fuse(_));
+                let program = if plain {
+                    Path::new(daemon.program())
+                } else {
+                    available(&self.serve)?
+                };
+                (program, FileSystem::Daemon(&words))
+            }
+            (Column::Fuse(_), ..) => (available(&self.mount_plain)?, of(source)),
+            _ => (available(&self.mount)?, of(source)),
         };
-        let file_system = source.map_or(FileSystem::Memory, FileSystem::Passthrough);
         let mut request = MountRequest::new(program, file_system);
         let placement = column.placement();
-        request.ttl = ttl(job);
-        request.threads = placement.threads.map(|threads| threads.max(1));
+        // Daemons of others have a default of their own.
+        if !job.served.is_foreign() {
+            request.ttl = ttl(job);
+            request.threads = placement.threads.map(|threads| threads.max(1));
+        }
         request.cpu = placement.server;
         let mountpoint = self.scratch.path().join("mnt");
         fs::create_dir_all(&mountpoint).context("cannot make a mountpoint")?;
         Ok(Some(request.start(&mountpoint)?))
+    }
+
+    /// A daemon's arguments before the mountpoint, after what finesse-serve needs.
+    fn words(
+        &self,
+        daemon: Daemon,
+        job: &Job,
+        column: &Column,
+        source: &Path,
+    ) -> Result<Vec<OsString>> {
+        let mut words: Vec<OsString> = Vec::new();
+        if !matches!(column, Column::Fuse(_)) {
+            words.extend(["--", daemon.program()].map(OsString::from));
+        }
+        let mut options = "default_permissions".to_owned();
+        if let Some(ttl) = ttl(job) {
+            let seconds = ttl.as_secs_f64();
+            options += &format!(",entry_timeout={seconds},attr_timeout={seconds}");
+        }
+        let mut from = source.as_os_str().to_owned();
+        if daemon == Daemon::Sshfs {
+            let command = ssh::command(&self.scratch.path().join("ssh"));
+            options += &format!(",{}", command.context("cannot make an sshd ready")?);
+            from = OsString::from("here:");
+            from.push(source);
+        }
+        words.extend(["-f".into(), "-o".into(), options.into(), from]);
+        Ok(words)
     }
 
     /// Makes what the workload needs below `dir`: on the backing before it is mounted, or, in memory,
@@ -278,7 +329,7 @@ impl<'a> Bench<'a> {
 
     /// `program`, under finesse-run in the columns of the bypass.
     fn watched(&self, program: &Path, job: &Job, column: &Column) -> Result<Command> {
-        if matches!(column, Column::Native | Column::Fuse(_)) {
+        if matches!(column, Column::Native | Column::Fuse(_) | Column::Idle(_)) {
             return Ok(Command::new(program));
         }
         let mut command = Command::new(available(&self.run)?);
@@ -330,11 +381,15 @@ fn driver_arguments(command: &mut Command, what: &str, workload: &str, job: &Job
     }
 }
 
+fn of(source: Option<&Path>) -> FileSystem<'_> {
+    source.map_or(FileSystem::Memory, FileSystem::Passthrough)
+}
+
 fn ttl(job: &Job) -> Option<Duration> {
     match (job.workload.trust, job.served) {
         (Trust::Never, _) => Some(Duration::ZERO),
         (Trust::Cold, Served::Memory) => Some(BRIEF),
-        (Trust::Cold, Served::Passthrough) | (Trust::Warm, _) => None,
+        (Trust::Cold, Served::Passthrough | Served::Daemon(_)) | (Trust::Warm, _) => None,
     }
 }
 

@@ -10,15 +10,44 @@ pub enum Served {
     Passthrough,
     /// A tree in memory; its native counterpart is a tmpfs.
     Memory,
+    /// The backing directory, by a daemon of others; the bypass by `finesse-serve`.
+    Daemon(Daemon),
+}
+
+/// A daemon of others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Daemon {
+    /// bindfs(1).
+    Bindfs,
+    /// sshfs(1), from this machine.
+    Sshfs,
+}
+
+impl Daemon {
+    /// Its program.
+    #[must_use]
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Bindfs => "bindfs",
+            Self::Sshfs => "sshfs",
+        }
+    }
 }
 
 impl Served {
-    /// Its name in reports and on `finesse-mount`'s command line.
+    /// Whether others wrote it.
+    #[must_use]
+    pub fn is_foreign(self) -> bool {
+        matches!(self, Self::Daemon(_))
+    }
+
+    /// Its name in reports.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Passthrough => "passthrough",
             Self::Memory => "memory",
+            Self::Daemon(daemon) => daemon.program(),
         }
     }
 }
@@ -30,6 +59,8 @@ pub enum Column {
     Native,
     /// A mount on plain fuser.
     Fuse(Placement),
+    /// A mount with both doors, of which the driver uses the kernel's: what the other one costs.
+    Idle(Placement),
     /// A mount with both doors, the driver under finesse-run.
     Bypass(Placement),
     /// The same under `finesse-run --fast`.
@@ -45,6 +76,7 @@ impl Column {
         match self {
             Self::Native => "native".to_owned(),
             Self::Fuse(placement) => format!("fuse ({placement})"),
+            Self::Idle(placement) => format!("idle ({placement})"),
             Self::Bypass(placement) => format!("bypass ({placement})"),
             Self::Fast => "fast".to_owned(),
             Self::Rehearsal => "rehearsal of the bypass".to_owned(),
@@ -56,7 +88,7 @@ impl Column {
     pub fn placement(&self) -> Placement {
         match self {
             Self::Native | Self::Fast | Self::Rehearsal => Placement::DEFAULT,
-            Self::Fuse(placement) | Self::Bypass(placement) => *placement,
+            Self::Fuse(placement) | Self::Idle(placement) | Self::Bypass(placement) => *placement,
         }
     }
 }
@@ -74,7 +106,12 @@ pub struct Extra {
 ///
 /// # Errors
 /// The CPUs of this process cannot be found out.
-pub fn columns(on_mount: bool, quick: bool, extra: Extra) -> Result<Vec<Column>> {
+pub fn columns(
+    served: Served,
+    on_mount: bool,
+    quick: bool,
+    extra: Extra,
+) -> Result<Vec<Column>> {
     let placements =
         placement::all(quick).context("cannot find out on which CPUs this process may run")?;
     let pinned = placements
@@ -88,6 +125,9 @@ pub fn columns(on_mount: bool, quick: bool, extra: Extra) -> Result<Vec<Column>>
     };
     let mut columns = vec![Column::Native];
     columns.extend(fuse.iter().copied().map(Column::Fuse));
+    if on_mount && matches!(served, Served::Daemon(_)) {
+        columns.extend(placements.iter().take(2).copied().map(Column::Idle));
+    }
     columns.push(Column::Bypass(Placement::DEFAULT));
     columns.extend(extra.fast.then_some(Column::Fast));
     // What the runtime's servers are is its own affair: only the CPU is taken over.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
 use globset::Glob;
 
-use super::column::Served;
+use super::column::{Daemon, Served};
 use super::workload::{self, Workload};
 
 /// Compare a directory, its plain FUSE mount, and the same mount under finesse-run.
@@ -59,8 +59,12 @@ pub enum Which {
     Passthrough,
     /// The one in memory
     Memory,
-    /// One after the other
+    /// The first two, one after the other
     Both,
+    /// bindfs, and the same under finesse-serve
+    Bindfs,
+    /// sshfs to an sshd of this machine, and the same under finesse-serve
+    Sshfs,
 }
 
 impl Options {
@@ -96,6 +100,8 @@ impl Options {
             Which::Passthrough => &[Served::Passthrough],
             Which::Memory => &[Served::Memory],
             Which::Both => &[Served::Passthrough, Served::Memory],
+            Which::Bindfs => &[Served::Daemon(Daemon::Bindfs)],
+            Which::Sshfs => &[Served::Daemon(Daemon::Sshfs)],
         }
     }
 

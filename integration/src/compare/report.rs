@@ -24,7 +24,7 @@ pub struct Report {
 pub struct Row {
     /// Name of the workload.
     pub workload: &'static str,
-    /// `passthrough` or `memory`.
+    /// `passthrough`, `memory`, or a daemon's name.
     pub fs: &'static str,
     /// What lies below, or what the native column is.
     pub backing: String,

@@ -39,7 +39,8 @@ impl Schedule {
                 {
                     let in_memory = served == column::Served::Memory;
                     let ops = workload.operations(in_memory, options.quick, threads);
-                    let columns = column::columns(workload.on_mount(), options.quick, extra)?;
+                    let columns =
+                        column::columns(served, workload.on_mount(), options.quick, extra)?;
                     rows.push((
                         Job {
                             workload,

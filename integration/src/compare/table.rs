@@ -26,6 +26,12 @@ const PINNED: &str = "bypass, same CPU";
 const PINNED_AT: usize = 7;
 /// Those that are there only when `--fast` was asked for, at the end.
 const FAST: [&str; 2] = ["fast", "fast × native"];
+/// Likewise for daemons of others: under finesse-serve, without finesse-run.
+const IDLE: [(&str, &str); 2] = [
+    ("served", "idle (default)"),
+    ("served, same CPU", "idle (same CPU, 1 thread)"),
+];
+const IDLE_AT: usize = 6;
 
 /// All rows, a table for each file system and number of threads. On a terminal it fits its width.
 #[must_use]
@@ -69,6 +75,10 @@ fn table(rows: &[Row], on_terminal: bool) -> Table {
     if fast {
         header.extend(FAST.map(str::to_owned));
     }
+    let idle = rows.iter().any(|row| row.column(IDLE[0].1).is_some());
+    if idle {
+        header.splice(IDLE_AT..IDLE_AT, IDLE.map(|(name, _)| name.to_owned()));
+    }
     let mut table = Table::new();
     table.load_preset(UTF8_HORIZONTAL_ONLY);
     // A line below the header and none between the rows.
@@ -88,6 +98,9 @@ fn table(rows: &[Row], on_terminal: bool) -> Table {
                 .zip(row.fast_us)
                 .map(|(native, fast)| native / fast);
             cells.extend([column(row, "fast"), times(ratio)]);
+        }
+        if idle {
+            cells.splice(IDLE_AT..IDLE_AT, IDLE.map(|(_, name)| column(row, name)));
         }
         table.add_row(cells);
     }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 
 use super::setting::Setting;
-use crate::compare::options::Which;
 
 /// Run test suites that others wrote on the plain FUSE mount and under finesse-run, where every call that
 /// can be is bypassed, and compare case by case.
@@ -21,7 +20,7 @@ pub struct Options {
     pub suite: WhichSuite,
     /// Which file systems
     #[arg(long, value_name = "WHICH", default_value = "both")]
-    pub fs: Which,
+    pub fs: WhichFileSystem,
     /// Who may use the mounts, and who checks permissions
     #[arg(long, value_name = "WHICH", default_value = "all")]
     pub access: WhichAccess,
@@ -53,6 +52,17 @@ pub enum WhichSuite {
     Both,
 }
 
+/// Which file systems to run them on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WhichFileSystem {
+    /// The pass-through of a directory
+    Passthrough,
+    /// The one in memory
+    Memory,
+    /// One after the other
+    Both,
+}
+
 /// How the file systems are mounted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum WhichAccess {
@@ -72,9 +82,9 @@ impl Options {
     pub fn settings(&self) -> Vec<Setting> {
         let fits = |access: WhichAccess| self.access == WhichAccess::All || self.access == access;
         let memory = match self.fs {
-            Which::Passthrough => &[false][..],
-            Which::Memory => &[true],
-            Which::Both => &[false, true],
+            WhichFileSystem::Passthrough => &[false][..],
+            WhichFileSystem::Memory => &[true],
+            WhichFileSystem::Both => &[false, true],
         };
         let accesses = [
             (

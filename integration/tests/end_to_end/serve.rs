@@ -1,1 +1,269 @@
 //! `finesse-serve`: daemons of others with the bypass door.
+//!
+//! `FINESSE_SERVE_ROUNDS` (default 60) asks for more rounds of the race.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::time::Duration;
+
+use finesse_integration::mount::{FileSystem, MountRequest};
+use finesse_integration::programs;
+
+use crate::environment::number;
+use crate::foreign::{Foreign, examples};
+use crate::guest::{self, Kind};
+use crate::report::Report;
+use crate::timed::{self, Done};
+use crate::twins::{Setting, Twins, have_fuse};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// The reserved name in the root.
+const DOOR: &str = ".finesse-door";
+
+const fn of(foreign: Foreign, ttl: f64) -> Setting {
+    Setting {
+        foreign: Some(foreign),
+        ttl,
+        ..Setting::PASSTHROUGH
+    }
+}
+
+/// Two programs through the bypass door and one through the kernel's, all in one directory.
+fn race(foreign: Foreign, ttl: f64, share: u64) {
+    let Some(twins) = Twins::mount(of(foreign, ttl), "") else {
+        return;
+    };
+    let Some(program) = guest::build(Kind::GlibcStatic, "rounds.c", twins.dir.path()) else {
+        return;
+    };
+    let dir = twins.bypass.path().join("dir");
+    fs::create_dir(&dir).unwrap();
+    fs::write(dir.join("anchor"), "").unwrap();
+    let rounds = (number("FINESSE_SERVE_ROUNDS", 60) / share).to_string();
+    let limit = LIMIT + Duration::from_millis(100) * rounds.parse().unwrap();
+    let arguments = |id: &str| -> Vec<OsString> {
+        let words = [
+            program.as_os_str(),
+            dir.as_os_str(),
+            id.as_ref(),
+            rounds.as_ref(),
+        ];
+        words.map(OsString::from).into()
+    };
+    let report = |id: &str| twins.dir.path().join(format!("report-{id}.json"));
+    let bypass = |id: &str| {
+        let mut words = vec!["--report-json".into(), report(id).into(), "--".into()];
+        words.extend(arguments(id));
+        timed::start(&mut twins.finesse_run(&words))
+    };
+    let kernel = timed::start(&mut timed::command(&arguments("0")));
+    let running = [kernel, bypass("1"), bypass("2")];
+    let done = running.map(|running| running.finish(limit));
+    let mut sums = [0_i64; 4];
+    for done in &done {
+        assert!(done.status.success(), "{}: {done:?}", foreign.program);
+        let counts = done
+            .out
+            .split_whitespace()
+            .map(|count| count.parse::<i64>().unwrap());
+        sums.iter_mut()
+            .zip(counts)
+            .for_each(|(sum, count)| *sum += count);
+    }
+    // What was made and not removed is there, and nothing else.
+    for (name, left) in [("common", sums[0] - sums[1]), ("both", sums[2] - sums[3])] {
+        let there = i64::from(dir.join(name).exists());
+        assert_eq!(left, there, "{}: {name}: {sums:?}", foreign.program);
+    }
+    let rest: Vec<_> = fs::read_dir(&dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .filter(|name| {
+            !["anchor", "common", "both"]
+                .iter()
+                .any(|known| name == known)
+        })
+        .collect();
+    assert!(rest.is_empty(), "{}: {rest:?}", foreign.program);
+    for id in ["1", "2"] {
+        Report::read(&report(id)).assert_bypassed(&["mkdir", "rename", "unlink", "rmdir"]);
+    }
+}
+
+#[test]
+fn a_race_on_bindfs() {
+    race(Foreign::BINDFS, 1.0, 1);
+}
+
+#[test]
+fn a_race_on_an_example_of_libfuse() {
+    race(Foreign::PASSTHROUGH_LL, 1.0, 1);
+}
+
+#[test]
+fn a_race_on_mergerfs() {
+    race(Foreign::MERGERFS, 1.0, 1);
+}
+
+/// Each call is a round trip to another process.
+#[test]
+fn a_race_on_sshfs() {
+    race(Foreign::SSHFS, 1.0, 4);
+}
+
+/// Mounts as `finesse-serve` does it and shows what became of it: whether the door is there, and what was said.
+fn look_at(daemon: &str, arguments: &[OsString], dir: &Path) -> (bool, String) {
+    let mountpoint = dir.join("at");
+    fs::create_dir_all(&mountpoint).unwrap();
+    let mut words: Vec<OsString> = vec!["--".into(), daemon.into()];
+    words.extend_from_slice(arguments);
+    let serve = programs::serve().unwrap();
+    let request = MountRequest::new(&serve, FileSystem::Daemon(&words));
+    let mounted = request.start(&mountpoint).unwrap();
+    fs::create_dir(mountpoint.join("made")).unwrap();
+    let door = fs::read_link(mountpoint.join(DOOR)).is_ok();
+    let words = mounted.words().unwrap();
+    drop(mounted);
+    (door, std::io::read_to_string(rewound(words)).unwrap())
+}
+
+fn rewound(mut file: fs::File) -> fs::File {
+    use std::io::Seek;
+    file.rewind().unwrap();
+    file
+}
+
+fn bindfs(dir: &Path) -> Vec<OsString> {
+    let source = dir.join("source");
+    fs::create_dir_all(&source).unwrap();
+    ["-f".into(), source.into()].into()
+}
+
+#[test]
+fn a_daemon_that_agrees_on_more_is_served_as_before() {
+    if !have_fuse() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (door, words) = look_at("bindfs", &bindfs(dir.path()), dir.path());
+    assert!(door && words.is_empty(), "{words}");
+    // Write-back caching and access control lists are its defaults.
+    let [lower, upper, work] = ["lower", "upper", "work"].map(|name| {
+        let made = dir.path().join(name);
+        fs::create_dir(&made).unwrap();
+        made.display().to_string()
+    });
+    let layers = format!("lowerdir={lower},upperdir={upper},workdir={work}");
+    let arguments = ["-f", "-o", &layers].map(OsString::from);
+    let (door, words) = look_at("fuse-overlayfs", &arguments, dir.path());
+    let warnings = words
+        .lines()
+        .filter(|line| line.starts_with("finesse-serve:"));
+    assert!(!door, "{words}");
+    assert_eq!(warnings.count(), 1, "{words}");
+}
+
+#[test]
+fn the_link_to_the_door_is_nobodys_to_change() {
+    let Some(twins) = Twins::mount(of(Foreign::BINDFS, 1.0), "") else {
+        return;
+    };
+    let root = twins.bypass.path();
+    let link = root.join(DOOR);
+    let errno = |result: std::io::Result<()>| result.unwrap_err().raw_os_error().unwrap();
+    assert!(link.symlink_metadata().unwrap().is_symlink());
+    assert!(
+        !fs::read_dir(root)
+            .unwrap()
+            .any(|entry| entry.unwrap().file_name() == DOOR)
+    );
+    assert_eq!(errno(fs::remove_file(&link)), libc::EPERM);
+    assert_eq!(errno(fs::rename(&link, root.join("x"))), libc::EPERM);
+    assert_eq!(errno(fs::create_dir(&link)), libc::EEXIST);
+    assert_eq!(errno(symlink("x", &link)), libc::EEXIST);
+    fs::write(root.join("f"), "").unwrap();
+    assert_eq!(errno(fs::hard_link(root.join("f"), &link)), libc::EEXIST);
+    assert_eq!(errno(fs::rename(root.join("f"), &link)), libc::EPERM);
+    assert!(!twins.plain.path().join(DOOR).exists());
+}
+
+/// Runs `finesse-serve` with a program that mounts nothing.
+fn serve(words: &[&str]) -> Done {
+    let mut command = timed::command(&[programs::serve().unwrap()]);
+    timed::run(command.args(words), LIMIT)
+}
+
+#[test]
+fn what_cannot_be_served_is_run_plain_and_told() {
+    let done = serve(&["--", "busybox", "echo", "plain"]);
+    assert_eq!(
+        (done.out.as_str(), done.status.code()),
+        ("plain\n", Some(0))
+    );
+    assert!(done.err.contains("linked statically"), "{}", done.err);
+    let dir = tempfile::tempdir().unwrap();
+    let Some(program) = guest::build(Kind::Go, "walk.go", dir.path()) else {
+        return;
+    };
+    let checked = serve(&["--check", program.to_str().unwrap()]);
+    assert_eq!(checked.status.code(), Some(1));
+    assert!(checked.out.contains("written in Go"), "{}", checked.out);
+}
+
+#[test]
+fn the_programs_own_end_is_shown() {
+    let done = serve(&["--", "sh", "-c", "exit 9"]);
+    assert_eq!((done.status.code(), done.err.as_str()), (Some(9), ""));
+    assert_eq!(serve(&["--", "no-such-daemon"]).status.code(), Some(127));
+    let elsewhere = serve(&["--library", "/no/such/library", "--", "true"]);
+    assert_eq!(elsewhere.status.code(), Some(125));
+}
+
+/// The daemon ends as fast as ever, whatever a supervisor has open.
+#[test]
+fn unmounting_waits_for_no_supervisor() {
+    let Some(twins) = Twins::mount(of(Foreign::BINDFS, 1.0), "") else {
+        return;
+    };
+    let root = twins.bypass.path().display().to_string();
+    let script = format!("mkdir {root}/a && echo made && sleep 30");
+    let words: Vec<OsString> = ["--", "sh", "-c", &script].map(OsString::from).into();
+    let running = timed::start(&mut twins.finesse_run(&words));
+    timed::until("the program made a directory", LIMIT, || {
+        running.written() == "made\n"
+    });
+    let start = std::time::Instant::now();
+    twins.bypass.mounted.unmount().unwrap();
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+/// "Simple recompilation": the library is linked, and nothing is preloaded.
+#[test]
+fn a_daemon_may_link_the_library_instead() {
+    if !have_fuse() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let library = programs::serve().unwrap();
+    let libdir = format!(
+        "--define-variable=libdir={}",
+        library.parent().unwrap().display()
+    );
+    let pc = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fs-runtime/serve/finesse-serve.pc");
+    let flags = examples::pkg_config(&["--libs", &libdir, pc.to_str().unwrap()]);
+    let program = examples::compile("passthrough", dir.path(), &flags);
+    let mountpoint = dir.path().join("at");
+    fs::create_dir(&mountpoint).unwrap();
+    let arguments = [OsString::from("-f")];
+    let request = MountRequest::new(&program, FileSystem::Daemon(&arguments));
+    let mounted = request.start(&mountpoint).unwrap();
+    assert!(fs::read_link(mountpoint.join(DOOR)).is_ok());
+    drop(mounted);
+}

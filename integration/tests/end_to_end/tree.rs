@@ -48,10 +48,10 @@ fn line((root, mount): (&Path, &Path), path: &Path) -> String {
         line += &format!(" mtime {}.{}", it.mtime(), it.mtime_nsec());
     }
     if it.file_type().is_symlink() {
-        let target = fs::read_link(path).unwrap();
-        let target = target
-            .strip_prefix(mount)
-            .map_or(target.clone(), |rest| Path::new("@").join(rest));
+        let target = fs::read_link(path).map(|target| match target.strip_prefix(mount) {
+            Ok(rest) => Path::new("@").join(rest),
+            Err(_) => target,
+        });
         line += &format!(" -> {target:?}");
     } else if it.is_file() && it.len() < 1 << 16 {
         line += &format!(" {:x?}", fs::read(path).map(|bytes| sum(&bytes)).ok());

@@ -8,35 +8,40 @@ use tempfile::TempDir;
 
 const SOURCES: &str = "/usr/share/doc/libfuse3-dev/examples";
 
-/// Builds an example, once for all tests of a run.
-pub(crate) fn build(name: &str) -> PathBuf {
+/// Builds passthrough_ll, once for all tests of a run.
+pub(crate) fn passthrough_ll() -> PathBuf {
     static BUILT: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
     let (_, program) = BUILT.get_or_init(|| {
-        let dir = tempfile::Builder::new()
-            .prefix("example")
-            .tempdir()
-            .unwrap();
-        let program = dir.path().join(name);
-        compile(name, &program);
+        let dir = tempfile::tempdir().unwrap();
+        let program = compile("passthrough_ll", dir.path(), &[]);
         (dir, program)
     });
     program.clone()
 }
 
-fn compile(name: &str, program: &Path) {
-    let flags = Command::new("pkg-config")
-        .args(["--cflags", "--libs", "fuse3"])
-        .output()
-        .expect("pkg-config");
-    assert!(flags.status.success(), "pkg-config knows no fuse3");
-    let flags = String::from_utf8(flags.stdout).unwrap();
+/// Compiles an example into `dir`, with `flags` before libfuse's.
+pub(crate) fn compile(name: &str, dir: &Path, flags: &[String]) -> PathBuf {
+    let program = dir.join(name);
     let built = Command::new("cc")
         .args(["-O2", "-w", "-o"])
-        .arg(program)
+        .arg(&program)
         .arg(format!("{SOURCES}/{name}.c"))
-        .args(flags.split_whitespace())
+        .args(flags)
+        .args(pkg_config(&["--cflags", "--libs", "fuse3"]))
         .output()
         .expect("cc");
     let said = String::from_utf8_lossy(&built.stderr);
     assert!(built.status.success(), "{name}: {said}");
+    program
+}
+
+/// What pkg-config says.
+pub(crate) fn pkg_config(arguments: &[&str]) -> Vec<String> {
+    let said = Command::new("pkg-config")
+        .args(arguments)
+        .output()
+        .expect("pkg-config");
+    assert!(said.status.success(), "pkg-config {arguments:?}");
+    let said = String::from_utf8(said.stdout).unwrap();
+    said.split_whitespace().map(str::to_owned).collect()
 }
