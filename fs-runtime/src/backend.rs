@@ -166,6 +166,14 @@ pub trait Backend: Send + Sync {
         true
     }
 
+    /// Whether the file system has threads that look for requests (`Attendant`).
+    fn attends(&self) -> bool {
+        false
+    }
+
+    /// A thread of the door has answered a request, and is about to wait for the next one.
+    fn answered(&self) {}
+
     /// A supervisor that came has gone, and its last request is answered.
     fn supervisor_went(&self) {}
 }

@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use fuser::INodeNo;
 
 use crate::kernel_view::KernelView;
+use crate::waiting::about_to_wait;
 
 pub(crate) use change::{Change, NameChange};
 pub use sink::Sink;
@@ -196,6 +197,7 @@ impl Coherence {
 
     fn send(&self, notify: impl FnOnce(&dyn Sink) -> std::io::Result<()>) {
         self.sent.fetch_add(1, Ordering::Relaxed);
+        about_to_wait();
         if let Err(error) = notify(self.sink.as_ref()) {
             // The mount is gone, or the kernel would not let go (a mountpoint below).
             log::debug!("the kernel refused a notification: {error}");

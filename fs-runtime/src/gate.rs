@@ -17,6 +17,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::waiting::about_to_wait;
+
 const SHARDS: usize = 64;
 
 /// Locks of nodes, made when they are asked for. State exists for held nodes only.
@@ -233,6 +235,10 @@ fn shard_index(node: u64) -> usize {
 
 impl Shard {
     fn enter(&self, node: u64, mode: Mode) {
+        if self.try_enter(node, mode) {
+            return;
+        }
+        about_to_wait();
         let mut nodes = self.nodes.lock();
         let mut at = find_or_insert(&mut nodes, node);
         match mode {

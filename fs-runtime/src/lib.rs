@@ -71,6 +71,7 @@ mod request;
 mod served;
 mod session;
 mod vfs;
+mod waiting;
 
 /// What the bypass door of a mount needs, for kernel doors other than fuser's. The crate
 /// `finesse-serve` has one; this is no interface for file systems, and changes with it.
@@ -78,12 +79,13 @@ mod vfs;
 pub mod doors {
     pub use crate::backend::{Attributes, Backend, Caller, Entry, SetAttr, Statfs, Xattr};
     pub use crate::coherence::{Coherence, Counts, Sink};
-    pub use crate::door::{DoorHandle, MountFacts, Negotiated, start};
+    pub use crate::door::{Attendant, DoorHandle, Errand, MountFacts, Negotiated, start};
     pub use crate::gate::{Gate, GateGuard, GatePair, LookGuard, Looking};
     pub use crate::kernel_door::{
         AttrNote, DoorLink, Doors, EntryNote, Held, ListingNote, NameCache, OpenNote, Settle,
     };
     pub use crate::kernel_view::KernelView;
+    pub use crate::waiting::hear_of_waits;
     pub use fuser::SessionACL;
 }
 

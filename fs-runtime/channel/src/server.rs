@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::doorbell::Generation;
@@ -25,6 +25,8 @@ pub struct Server {
     mover: Mover,
     /// Requests in hand. Only counts; relaxed.
     in_hand: AtomicUsize,
+    /// Whether [`Server::next`] sleeps at once. Set before it is called; relaxed.
+    watched_by_others: AtomicBool,
 }
 
 /// When requests come.
@@ -59,6 +61,7 @@ impl Server {
             }),
             mover: Mover::new(),
             in_hand: AtomicUsize::new(0),
+            watched_by_others: AtomicBool::new(false),
         };
         Ok((server, fd))
     }
@@ -71,18 +74,45 @@ impl Server {
             }
             let found = self
                 .scan()
-                .or_else(|| self.watch())
+                .or_else(|| {
+                    let others = self.watched_by_others.load(Ordering::Relaxed);
+                    if others { None } else { self.watch(|| false) }
+                })
                 .or_else(|| self.mapping.bell().sleep(&self.end, || self.scan()));
-            let Some(ticket) = found else { continue };
-            self.in_hand.fetch_add(1, Ordering::Relaxed);
-            self.mapping.placement().note_server();
-            self.mapping.bell().share(|| self.is_any_posted());
-            // A length out of bounds is the client's fault; empty bytes decode to nothing,
-            // which answers it.
-            if !self.mapping.read_request(ticket.slot, buf) {
-                buf.clear();
+            if let Some(ticket) = found {
+                self.take(&ticket, buf);
+                return Some(ticket);
             }
-            return Some(ticket);
+        }
+    }
+
+    /// Lets [`Server::next`] sleep at once where no request is posted: other threads call
+    /// [`Server::watch_for`].
+    pub fn leave_watching_to_others(&self) {
+        self.watched_by_others.store(true, Ordering::Relaxed);
+    }
+
+    /// Watches for a request for a bounded while, or until `stop` says so, which is asked
+    /// all the time. `None` also when it is not worth the while.
+    pub fn watch_for(&self, buf: &mut Vec<u8>, stop: impl FnMut() -> bool) -> Option<Ticket> {
+        if self.end.has_come() {
+            return None;
+        }
+        // The last look is for those who have posted while there was a watch to count on.
+        let found = self.scan().or_else(|| self.watch(stop));
+        let ticket = found.or_else(|| self.scan())?;
+        self.take(&ticket, buf);
+        Some(ticket)
+    }
+
+    fn take(&self, ticket: &Ticket, buf: &mut Vec<u8>) {
+        self.in_hand.fetch_add(1, Ordering::Relaxed);
+        self.mapping.placement().note_server();
+        self.mapping.bell().share(|| self.is_any_posted());
+        // A length out of bounds is the client's fault; empty bytes decode to nothing,
+        // which answers it.
+        if !self.mapping.read_request(ticket.slot, buf) {
+            buf.clear();
         }
     }
 
@@ -135,9 +165,9 @@ impl Server {
         (0..self.mapping.geometry().slots).any(|slot| self.mapping.doorbell(slot).is_posted())
     }
 
-    /// Watches the doorbells for a while, unless another thread does, or has a request in
+    /// Watches the doorbells for a while, or until `stop` says so, unless another thread does, or has a request in
     /// hand and will look when it is done; from another CPU than the client's.
-    fn watch(&self) -> Option<Ticket> {
+    fn watch(&self, mut stop: impl FnMut() -> bool) -> Option<Ticket> {
         let budget = self.budget();
         if budget.is_zero() || self.in_hand() > 0 {
             return None;
@@ -152,7 +182,7 @@ impl Server {
             let mut found = None;
             let done = || {
                 found = self.scan();
-                found.is_some() || self.end.has_come()
+                found.is_some() || self.end.has_come() || stop()
             };
             watched = spin::until(budget, done, || {
                 placement.note_server();

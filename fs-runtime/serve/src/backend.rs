@@ -280,6 +280,14 @@ impl Backend for Daemon {
         })
     }
 
+    fn attends(&self) -> bool {
+        true
+    }
+
+    fn answered(&self) {
+        self.post.served();
+    }
+
     fn supervisor_came(&self) -> bool {
         self.mode.supervisor_came()
     }

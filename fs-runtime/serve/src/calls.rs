@@ -8,32 +8,52 @@ use finesse_fuse::Errno;
 use parking_lot::{Condvar, Mutex};
 
 use crate::abi::MARK;
+use crate::fiber::Fiber;
 
 /// An answer: the body of a reply, or an errno.
 pub(crate) type Answer = Result<Vec<u8>, Errno>;
 
-/// One request, for whoever waits for its answer.
+/// One request, for whoever waits for its answer: a thread, or a fiber.
 #[derive(Debug, Default)]
 pub(crate) struct Call {
-    answer: Mutex<Option<Answer>>,
+    state: Mutex<Waiting>,
     given: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    answer: Option<Answer>,
+    fiber: Option<Fiber>,
 }
 
 impl Call {
     /// Waits for the answer.
     pub(crate) fn wait(&self) -> Answer {
-        let mut answer = self.answer.lock();
+        let mut state = self.state.lock();
         loop {
-            match answer.take() {
+            match state.answer.take() {
                 Some(answer) => return answer,
-                None => self.given.wait(&mut answer),
+                None => self.given.wait(&mut state),
             }
         }
     }
 
-    fn give(&self, answer: Answer) {
-        *self.answer.lock() = Some(answer);
+    /// The fiber that asked waits here; it comes back at once when the answer is there.
+    pub(crate) fn park(&self, fiber: Fiber) -> Option<Fiber> {
+        let mut state = self.state.lock();
+        if state.answer.is_some() {
+            return Some(fiber);
+        }
+        state.fiber = Some(fiber);
+        None
+    }
+
+    /// Returns the fiber that has waited.
+    fn give(&self, answer: Answer) -> Option<Fiber> {
+        let mut state = self.state.lock();
+        state.answer = Some(answer);
         self.given.notify_one();
+        state.fiber.take()
     }
 }
 
@@ -70,23 +90,21 @@ impl Calls {
         Some((unique, call))
     }
 
-    /// The daemon answered. A second answer, or one to nothing, changes nothing.
-    pub(crate) fn answer(&self, unique: u64, answer: Answer) {
-        let call = self.under_way.lock().calls.remove(&unique);
-        if let Some(call) = call {
-            call.give(answer);
-        }
+    /// The daemon answered. A second answer, or one to nothing, changes nothing. Returns
+    /// the fiber that has waited for it.
+    pub(crate) fn answer(&self, unique: u64, answer: Answer) -> Option<Fiber> {
+        let call = self.under_way.lock().calls.remove(&unique)?;
+        call.give(answer)
     }
 
-    /// The daemon will answer no more.
-    pub(crate) fn end(&self) {
+    /// The daemon will answer no more. Returns the fibers that have waited.
+    pub(crate) fn end(&self) -> Vec<Fiber> {
         let mut open = self.under_way.lock();
         open.over = true;
         let calls = std::mem::take(&mut open.calls);
         drop(open);
-        for call in calls.into_values() {
-            call.give(Err(Errno::ENOTCONN));
-        }
+        let give = |call: Arc<Call>| call.give(Err(Errno::ENOTCONN));
+        calls.into_values().filter_map(give).collect()
     }
 }
 
@@ -100,9 +118,9 @@ mod tests {
         let (a, first) = calls.begin().unwrap();
         let (b, second) = calls.begin().unwrap();
         assert!(a != b && a & b & MARK != 0 && (a | b) & 1 == 0);
-        calls.answer(b, Ok(vec![2]));
-        calls.answer(a, Err(Errno::ENOENT));
-        calls.answer(a, Ok(vec![3]));
+        for (unique, answer) in [(b, Ok(vec![2])), (a, Err(Errno::ENOENT)), (a, Ok(vec![3]))] {
+            assert!(calls.answer(unique, answer).is_none());
+        }
         assert_eq!(first.wait(), Err(Errno::ENOENT));
         assert_eq!(second.wait(), Ok(vec![2]));
     }
@@ -111,7 +129,7 @@ mod tests {
     fn the_end_answers_everything() {
         let calls = Calls::default();
         let (_, call) = calls.begin().unwrap();
-        calls.end();
+        assert!(calls.end().is_empty());
         assert_eq!(call.wait(), Err(Errno::ENOTCONN));
         assert!(calls.begin().is_none());
     }

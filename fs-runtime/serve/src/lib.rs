@@ -19,6 +19,7 @@
 //! * [`note`], [`gates`], [`link`], [`notify`]: what is done about each of them.
 //! * [`backend`]: the daemon as the bypass door sees it, above [`post`] (its [`mailbox`] and
 //!   the [`calls`] under way).
+//! * [`fiber`]: how a thread of the daemon itself serves the bypass door.
 //! * [`mode`], [`waiter`]: how the daemon's threads sleep when nobody comes through the door,
 //!   and when somebody does.
 
@@ -26,6 +27,7 @@ mod abi;
 mod backend;
 mod calls;
 mod device;
+mod fiber;
 mod gates;
 mod interpose;
 mod kick;

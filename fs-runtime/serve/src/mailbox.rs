@@ -11,24 +11,30 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use crate::abi::Message;
+use crate::fiber::Fiber;
 use crate::mode::Counted;
 use crate::waiter::Waiter;
 
 /// What lies in the mailbox.
 #[derive(Debug)]
-pub(crate) struct Parcel {
-    pub(crate) message: Message,
-    /// Of a request of the kernel: that it is set aside.
-    #[allow(dead_code)] // Held for its drop.
-    pub(crate) aside: Option<Counted>,
+pub(crate) enum Parcel {
+    /// A request of the bypass door.
+    Message(Message),
+    /// A request of the kernel, which was set aside.
+    Aside(Message, #[allow(dead_code)] Counted),
+    /// A fiber that has its answer.
+    Fiber(Fiber),
 }
 
 impl From<Message> for Parcel {
     fn from(message: Message) -> Self {
-        Parcel {
-            message,
-            aside: None,
-        }
+        Parcel::Message(message)
+    }
+}
+
+impl From<Fiber> for Parcel {
+    fn from(fiber: Fiber) -> Self {
+        Parcel::Fiber(fiber)
     }
 }
 
@@ -48,20 +54,42 @@ struct State {
 }
 
 impl Mailbox {
-    /// Puts a message; false when nobody will take it any more.
-    pub(crate) fn put(&self, message: impl Into<Parcel>) -> bool {
+    /// Puts a message; gives it back when nobody will take it any more.
+    pub(crate) fn put(&self, parcel: impl Into<Parcel>) -> Result<(), Parcel> {
+        self.put_and(parcel.into(), true)
+    }
+
+    /// The same by a thread that will take it soon itself: nobody is woken.
+    pub(crate) fn put_for_me(&self, parcel: impl Into<Parcel>) -> Result<(), Parcel> {
+        self.put_and(parcel.into(), false)
+    }
+
+    fn put_and(&self, parcel: Parcel, wake: bool) -> Result<(), Parcel> {
         let mut state = self.state.lock();
         if state.closed {
-            return false;
+            return Err(parcel);
         }
-        state.messages.push_back(message.into());
+        state.messages.push_back(parcel);
         self.waiting.store(state.messages.len(), Ordering::Relaxed);
-        let woken = state.idle.pop();
+        let woken = if wake { state.idle.pop() } else { None };
         drop(state);
         if let Some(waiter) = woken {
             waiter.wake();
         }
-        true
+        Ok(())
+    }
+
+    /// Wakes the thread that fell asleep last, to look for requests itself.
+    pub(crate) fn nudge(&self) {
+        let woken = self.state.lock().idle.pop();
+        if let Some(waiter) = woken {
+            waiter.wake_to_watch();
+        }
+    }
+
+    /// Whether there may be something to take. Only a hint.
+    pub(crate) fn has_some(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) != 0
     }
 
     /// The oldest message. Another thread is woken for what is left.
@@ -70,14 +98,14 @@ impl Mailbox {
             return None;
         }
         let mut state = self.state.lock();
-        let message = state.messages.pop_front();
+        let parcel = state.messages.pop_front();
         self.waiting.store(state.messages.len(), Ordering::Relaxed);
         let woken = self.another(&mut state);
         drop(state);
         if let Some(waiter) = woken {
             waiter.wake();
         }
-        message
+        parcel
     }
 
     /// Declares a thread idle; false when there is a message to take instead.
@@ -111,15 +139,16 @@ impl Mailbox {
         self.state.lock().closed
     }
 
-    /// No message is taken any more, and those who sleep wake up.
-    pub(crate) fn close(&self) {
+    /// No message is taken any more, and those who sleep wake up. Returns what was not taken.
+    pub(crate) fn close(&self) -> Vec<Parcel> {
         let mut state = self.state.lock();
         state.closed = true;
-        state.messages.clear();
+        let left = std::mem::take(&mut state.messages);
         self.waiting.store(0, Ordering::Relaxed);
         let idle = std::mem::take(&mut state.idle);
         drop(state);
         idle.iter().for_each(|waiter| waiter.wake());
+        left.into()
     }
 
     fn another(&self, state: &mut State) -> Option<Arc<Waiter>> {
@@ -155,7 +184,7 @@ mod tests {
         let mailbox = Mailbox::default();
         let [first, last] = [(); 2].map(|()| Arc::new(Waiter::new().unwrap()));
         assert!(mailbox.rest(&first) && mailbox.rest(&last));
-        assert!(mailbox.put(message(1)));
+        assert!(mailbox.put(message(1)).is_ok());
         assert!(!woken(&first) && woken(&last));
         assert!(!mailbox.rest(&last), "there is something to take");
         assert!(mailbox.take().is_some() && mailbox.take().is_none());
@@ -167,7 +196,7 @@ mod tests {
         let mailbox = Mailbox::default();
         let [first, last] = [(); 2].map(|()| Arc::new(Waiter::new().unwrap()));
         assert!(mailbox.rest(&first) && mailbox.rest(&last));
-        mailbox.put(message(1));
+        assert!(mailbox.put(message(1)).is_ok());
         mailbox.rise(&last, false);
         assert!(woken(&first));
     }
@@ -175,8 +204,7 @@ mod tests {
     #[test]
     fn taking_one_of_two_wakes_another() {
         let mailbox = Mailbox::default();
-        mailbox.put(message(1));
-        mailbox.put(message(2));
+        assert!(mailbox.put(message(1)).is_ok() && mailbox.put(message(2)).is_ok());
         let waiter = Arc::new(Waiter::new().unwrap());
         assert!(!mailbox.rest(&waiter));
         mailbox.state.lock().idle.push(Arc::clone(&waiter));
@@ -189,8 +217,8 @@ mod tests {
         let mailbox = Mailbox::default();
         let waiter = Arc::new(Waiter::new().unwrap());
         assert!(mailbox.rest(&waiter));
-        mailbox.close();
+        assert!(mailbox.close().is_empty());
         assert!(woken(&waiter));
-        assert!(!mailbox.put(message(1)) && mailbox.take().is_none());
+        assert!(mailbox.put(message(1)).is_err() && mailbox.take().is_none());
     }
 }

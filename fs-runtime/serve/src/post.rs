@@ -1,13 +1,19 @@
 //! The way of the bypass door's requests to the daemon and back.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use finesse_fuse::Errno;
 
 use crate::abi::{Message, opcode};
 use crate::calls::{Answer, Calls};
-use crate::mailbox::Mailbox;
+use crate::fiber::{self, Fiber};
+use crate::mailbox::{Mailbox, Parcel};
+use crate::threads;
+
+/// Requests that are closer together come one after the other; in microseconds.
+const SOON: u64 = 500;
 
 /// See the module.
 #[derive(Debug)]
@@ -16,6 +22,9 @@ pub(crate) struct Post {
     pub(crate) calls: Calls,
     /// The smallest buffer that the daemon has read into. Stands alone; relaxed.
     room: AtomicUsize,
+    start: Instant,
+    /// When a request was served last, in microseconds since `start`.
+    last: AtomicU64,
 }
 
 impl Post {
@@ -24,6 +33,8 @@ impl Post {
             mailbox,
             calls: Calls::default(),
             room: AtomicUsize::new(usize::MAX),
+            start: Instant::now(),
+            last: AtomicU64::new(0),
         }
     }
 
@@ -31,16 +42,60 @@ impl Post {
     pub(crate) fn ask(&self, message: Message) -> Answer {
         self.check_length(&message)?;
         let (unique, call) = self.calls.begin().ok_or(Errno::ENOTCONN)?;
-        if !self.mailbox.put(message.numbered(unique)) {
-            self.calls.answer(unique, Err(Errno::ENOTCONN));
+        let message = message.numbered(unique);
+        if fiber::is_in_daemons_thread() {
+            fiber::ask(message, Arc::clone(&call));
+        } else if self.mailbox.put(message).is_err() {
+            self.answered(unique, Err(Errno::ENOTCONN));
         }
         call.wait()
     }
 
+    /// The daemon answered.
+    pub(crate) fn answered(&self, unique: u64, answer: Answer) {
+        if let Some(fiber) = self.calls.answer(unique, answer)
+            && let Err(Parcel::Fiber(fiber)) = self.mailbox.put(fiber)
+        {
+            finish_elsewhere(vec![fiber]);
+        }
+    }
+
+    /// Nobody is answered any more, and nothing is taken.
+    pub(crate) fn end(&self) {
+        let mut fibers = self.calls.end();
+        fibers.extend(
+            self.mailbox
+                .close()
+                .into_iter()
+                .filter_map(|left| match left {
+                    Parcel::Fiber(fiber) => Some(fiber),
+                    Parcel::Message(_) | Parcel::Aside(..) => None,
+                }),
+        );
+        finish_elsewhere(fibers);
+    }
+
+    /// A request was served the long way. If they come one after the other, a thread of the
+    /// daemon shall look for the next one itself.
+    pub(crate) fn served(&self) {
+        let now = self.start.elapsed();
+        let now = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
+        // Relaxed: only a hint.
+        let last = self.last.swap(now, Ordering::Relaxed);
+        if now.saturating_sub(last) < SOON {
+            self.mailbox.nudge();
+        }
+    }
+
     /// Sends what is not answered.
     pub(crate) fn leave(&self, message: Message) {
+        let message = message.numbered(self.calls.number());
         // Nobody is there any more: then there is nothing to forget either.
-        let _ = self.mailbox.put(message.numbered(self.calls.number()));
+        let _ = if fiber::is_in_daemons_thread() {
+            self.mailbox.put_for_me(message)
+        } else {
+            self.mailbox.put(message)
+        };
     }
 
     /// The daemon reads into a buffer of that many bytes.
@@ -59,5 +114,16 @@ impl Post {
         } else {
             Err(Errno::EIO)
         }
+    }
+}
+
+/// Fibers whose daemon is gone.
+fn finish_elsewhere(fibers: Vec<Fiber>) {
+    if fibers.is_empty() {
+        return;
+    }
+    let finish = move || fibers.into_iter().for_each(Fiber::finish);
+    if let Err(error) = threads::spawn("finesse-finish", finish) {
+        log::warn!("requests of the bypass door cannot be ended: {error}");
     }
 }

@@ -1,13 +1,13 @@
 //! One mount of the daemon, from FUSE_INIT to its end.
 
 use std::os::fd::RawFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use finesse_fuse::INodeNo;
 use finesse_fuse::InitFlags;
 use finesse_fuse::doors::{
-    Coherence, DoorHandle, DoorLink, Doors, Looking, MountFacts, Negotiated, start,
+    Attendant, Coherence, DoorHandle, DoorLink, Doors, Looking, MountFacts, Negotiated, start,
 };
 use parking_lot::Mutex;
 use thiserror::Error;
@@ -26,7 +26,7 @@ use crate::note::{Note, Notes};
 use crate::notify::{self, Notifier, ToKernel};
 use crate::post::Post;
 use crate::threads;
-use crate::ushers::Ushers;
+use crate::ushers::{Errand, Ushers};
 use crate::{device, settings};
 
 /// Largest errno that a reply may have (`fuse_dev_do_write`, fs/fuse/dev.c).
@@ -45,6 +45,8 @@ pub(crate) struct Session {
     /// The `unique` of the FUSE_INIT that is not answered yet; 0: there is none.
     greeting: AtomicU64,
     asked: Mutex<InitIn>,
+    /// What looks for requests, once the door is open.
+    pub(crate) attendant: OnceLock<Attendant>,
     /// Whether requests and replies are looked at.
     follows: AtomicBool,
     stage: Mutex<Stage>,
@@ -103,6 +105,7 @@ impl Session {
             connection: mount::connection(device),
             greeting: AtomicU64::new(request.header.unique),
             asked: Mutex::new(asked),
+            attendant: OnceLock::new(),
             follows: AtomicBool::new(false),
             stage: Mutex::new(Stage::Greeting),
         });
@@ -188,8 +191,8 @@ impl Session {
                     if let Some(note) = note {
                         session.notes.keep(unique, note);
                     }
-                    let aside = Some(counted);
-                    session.post.mailbox.put(Parcel { message, aside });
+                    // Nobody takes it any more: then the kernel waits no more either.
+                    let _ = session.post.mailbox.put(Parcel::Aside(message, counted));
                 };
                 self.ushers.send(self, Box::new(errand));
                 Verdict::Taken
@@ -246,7 +249,7 @@ impl Session {
         }
         if unique & crate::abi::MARK != 0 {
             let answer = answer(error, &message[OUT_HEADER..]);
-            self.post.calls.answer(unique, answer);
+            self.post.answered(unique, answer);
             return Reply::Done(signed(message.len()), 0);
         }
         if unique == self.greeting.load(Ordering::Acquire) {
@@ -321,6 +324,8 @@ impl Session {
             threads::without_signals(|| start(daemon, gate, view, Arc::clone(&coherence), facts))?;
         let link = DoorLink::new(handle.door(), uid, gid);
         self.doors.open(handle.name_cache(), link);
+        // Once only: an INIT is answered once.
+        let _ = self.attendant.set(handle.attendant());
         log::info!("the bypass door is open");
         Ok(Stage::Open(handle, coherence))
     }
@@ -341,6 +346,11 @@ impl Session {
         self.connection.is_some() && mount::connection(device) == self.connection
     }
 
+    /// Has something done by a thread that may wait.
+    pub(crate) fn send(self: &Arc<Self>, errand: Errand) {
+        self.ushers.send(self, errand);
+    }
+
     pub(crate) fn is_over(&self) -> bool {
         matches!(*self.stage.lock(), Stage::Over)
     }
@@ -351,8 +361,7 @@ impl Session {
         let stage = std::mem::replace(&mut *self.stage.lock(), Stage::Over);
         self.follows.store(false, Ordering::Release);
         self.greeting.store(0, Ordering::Release);
-        self.post.mailbox.close();
-        self.post.calls.end();
+        self.post.end();
         self.notes.clear();
         self.mode.end();
         if let Stage::Open(handle, coherence) = stage {

@@ -9,8 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::abi::{Request, opcode};
+use crate::abi::{Message, Request, opcode};
+use crate::calls::Call;
 use crate::device;
+use crate::fiber::{self, Fiber, Wants};
 use crate::mailbox::Parcel;
 use crate::session::{Reply, Session, Verdict};
 use crate::waiter::Waiter;
@@ -38,7 +40,7 @@ pub(crate) enum Step {
     /// Sleep on this descriptor, by epoll_wait(2).
     Sleep(RawFd),
     /// Give the daemon a message.
-    Give(Parcel),
+    Give(Message),
     /// Give the daemon the first so many bytes of what was read.
     Return(usize),
     /// Give the daemon this errno.
@@ -52,6 +54,10 @@ static SERVES: AtomicBool = AtomicBool::new(false);
 /// Every so many messages the kernel goes first.
 const KERNEL_FIRST: u32 = 8;
 
+/// Every so many looks for requests of the bypass door there is one at the device: about
+/// every 5 µs.
+const LOOKS: u32 = 128;
+
 thread_local! {
     static HERE: RefCell<Option<Here>> = const { RefCell::new(None) };
 }
@@ -62,11 +68,18 @@ struct Here {
     session: Arc<Session>,
     waiter: Arc<Waiter>,
     turns: u32,
+    /// Whether it looks for requests itself before it sleeps.
+    attends: bool,
+    /// The fiber whose question the daemon has.
+    asking: Option<(Fiber, Arc<Call>)>,
 }
 
 impl Drop for Here {
     /// The thread ends, maybe cancelled in its sleep.
     fn drop(&mut self) {
+        if let Some((fiber, call)) = self.asking.take() {
+            self.park(fiber, &call);
+        }
         self.session.mode.thread_went(&self.waiter);
         self.session.post.mailbox.rise(&self.waiter, false);
     }
@@ -138,10 +151,13 @@ fn enter(here: &mut Option<Here>, session: Arc<Session>, fd: RawFd) -> io::Resul
         *here = None;
         let waiter = Arc::new(Waiter::new()?);
         session.mode.thread_came(&waiter);
+        fiber::is_the_daemons();
         *here = Some(Here {
             session,
             waiter,
             turns: 0,
+            attends: false,
+            asking: None,
         });
     }
     let Some(here) = here else {
@@ -158,18 +174,24 @@ fn enter(here: &mut Option<Here>, session: Arc<Session>, fd: RawFd) -> io::Resul
 
 impl Here {
     fn step(&mut self, fd: RawFd, room: usize, event: Event<'_>) -> Step {
-        let (session, waiter) = (&self.session, &self.waiter);
+        let (session, waiter) = (Arc::clone(&self.session), Arc::clone(&self.waiter));
         let mailbox = &session.post.mailbox;
         match event {
             Event::Called => {
                 session.post.has_room(room);
-                self.turns = self.turns.wrapping_add(1);
-                if !self.turns.is_multiple_of(KERNEL_FIRST)
-                    && let Some(parcel) = mailbox.take()
+                if let Some((fiber, call)) = self.asking.take()
+                    && let Some(fiber) = call.park(fiber)
+                    && let Some(step) = self.enter(fiber)
                 {
-                    return Step::Give(parcel);
+                    return step;
                 }
-                self.read()
+                if self.is_kernels_turn() {
+                    return self.read();
+                }
+                if self.attends {
+                    return self.take_or_sleep();
+                }
+                self.take_or_read()
             }
             Event::Read(bytes) => {
                 waiter.says_it_reads(false);
@@ -191,7 +213,7 @@ impl Here {
             }
             Event::Woken { device } => {
                 waiter.settle();
-                mailbox.rise(waiter, !device);
+                mailbox.rise(&waiter, !device);
                 if device {
                     self.read()
                 } else {
@@ -200,7 +222,7 @@ impl Here {
             }
             Event::Interrupted => {
                 waiter.settle();
-                mailbox.rise(waiter, false);
+                mailbox.rise(&waiter, false);
                 Step::Fail(libc::EINTR)
             }
         }
@@ -230,22 +252,102 @@ impl Here {
         Step::Read
     }
 
-    fn take_or_read(&self) -> Step {
-        match self.session.post.mailbox.take() {
-            Some(parcel) => Step::Give(parcel),
-            None => self.read(),
+    /// Every so often the kernel goes first.
+    fn is_kernels_turn(&mut self) -> bool {
+        self.turns = self.turns.wrapping_add(1);
+        self.turns.is_multiple_of(KERNEL_FIRST)
+    }
+
+    fn take_or_read(&mut self) -> Step {
+        self.take().unwrap_or_else(|| self.read())
+    }
+
+    /// Takes from the mailbox what the daemon has to be given.
+    fn take(&mut self) -> Option<Step> {
+        loop {
+            match self.session.post.mailbox.take()? {
+                Parcel::Message(message) | Parcel::Aside(message, _) => {
+                    return Some(Step::Give(message));
+                }
+                Parcel::Fiber(fiber) => {
+                    if let Some(step) = self.enter(fiber) {
+                        return Some(step);
+                    }
+                }
+            }
         }
     }
 
-    fn take_or_sleep(&self) -> Step {
-        let mailbox = &self.session.post.mailbox;
+    fn take_or_sleep(&mut self) -> Step {
         loop {
-            if let Some(parcel) = mailbox.take() {
-                return Step::Give(parcel);
+            if let Some(step) = self.take().or_else(|| self.attend()) {
+                return step;
             }
+            let mailbox = &self.session.post.mailbox;
             if mailbox.rest(&self.waiter) || mailbox.is_closed() {
                 return Step::Sleep(self.waiter.descriptor());
             }
+        }
+    }
+
+    /// Goes on with a walk until it has a question for the daemon.
+    fn enter(&mut self, fiber: Fiber) -> Option<Step> {
+        match fiber.enter()? {
+            (fiber, Wants::Answer(message, call)) => {
+                self.asking = Some((fiber, call));
+                Some(Step::Give(message))
+            }
+            (fiber, Wants::ThreadThatMayWait) => {
+                self.session.send(Box::new(move |_| fiber.finish()));
+                None
+            }
+        }
+    }
+
+    /// Looks for requests of the bypass door, while they come one after the other.
+    fn attend(&mut self) -> Option<Step> {
+        let session = Arc::clone(&self.session);
+        let attendant = session.attendant.get()?;
+        self.attends |= self.waiter.takes_to_watching();
+        while self.attends {
+            let mut looks = 0_u32;
+            let mut asked = false;
+            let errand = attendant.watch(|| {
+                looks = looks.wrapping_add(1);
+                asked = looks.is_multiple_of(LOOKS) && self.waiter.has_request();
+                asked || session.post.mailbox.has_some()
+            });
+            let Some(errand) = errand else {
+                self.attends = asked || session.post.mailbox.has_some();
+                return if asked {
+                    Some(self.read())
+                } else {
+                    self.take()
+                };
+            };
+            let step = match Fiber::new(errand) {
+                Ok(fiber) => self.enter(fiber),
+                Err(errand) => {
+                    session.send(Box::new(move |_| errand.run()));
+                    None
+                }
+            };
+            if step.is_some() {
+                return step;
+            }
+            if self.is_kernels_turn() {
+                return Some(self.read());
+            }
+            if let Some(step) = self.take() {
+                return Some(step);
+            }
+        }
+        None
+    }
+
+    fn park(&self, fiber: Fiber, call: &Call) {
+        if let Some(fiber) = call.park(fiber) {
+            self.session.send(Box::new(move |_| fiber.finish()));
         }
     }
 }

@@ -7,9 +7,11 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
 use rustix::thread::gettid;
+
+use crate::device::borrow;
 
 const BELL: u64 = 0;
 const DEVICE: u64 = 1;
@@ -23,6 +25,8 @@ pub(crate) struct Waiter {
     device: AtomicI32,
     /// Whether the thread may be asleep in a read of the device, see `crate::mode`.
     reads: AtomicBool,
+    /// Whether it was woken to look for requests.
+    watches: AtomicBool,
     thread: i32,
 }
 
@@ -37,6 +41,7 @@ impl Waiter {
             bell,
             device: AtomicI32::new(-1),
             reads: AtomicBool::new(false),
+            watches: AtomicBool::new(false),
             thread: gettid().as_raw_nonzero().get(),
         })
     }
@@ -60,10 +65,29 @@ impl Waiter {
         self.epoll.as_raw_fd()
     }
 
+    /// Whether there is a request of the kernel.
+    pub(crate) fn has_request(&self) -> bool {
+        let device = borrow(self.device.load(Ordering::Relaxed));
+        let mut fds = [PollFd::new(&device, PollFlags::IN)];
+        poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+    }
+
     /// Wakes the thread, now or when it sleeps next.
     pub(crate) fn wake(&self) {
         // It fails only when the count is at its limit, and then it is not 0.
         let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+    }
+
+    /// The same, to look for requests itself.
+    pub(crate) fn wake_to_watch(&self) {
+        // The eventfd carries it over; relaxed.
+        self.watches.store(true, Ordering::Relaxed);
+        self.wake();
+    }
+
+    /// Whether it was woken so, since this was asked last.
+    pub(crate) fn takes_to_watching(&self) -> bool {
+        self.watches.swap(false, Ordering::Relaxed)
     }
 
     /// Takes the wake-ups until now; whether there was one.

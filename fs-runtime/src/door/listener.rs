@@ -18,6 +18,7 @@ use nix::sys::socket::{
 use parking_lot::Mutex;
 
 use super::MountFacts;
+use super::attendant::Sessions;
 use super::session::{Reception, say};
 use crate::vfs::Vfs;
 
@@ -59,7 +60,12 @@ impl Listener {
         };
         let socket = bound(&door.socket)?;
         let hall = Arc::new(Hall {
-            reception: Reception { vfs, mount, token },
+            reception: Reception {
+                vfs,
+                mount,
+                token,
+                sessions: Arc::default(),
+            },
             stop: EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC)?,
             sessions: Mutex::default(),
         });
@@ -77,6 +83,11 @@ impl Listener {
     /// Where supervisors find it, and what they have to show.
     pub(super) fn door(&self) -> &Door {
         &self.door
+    }
+
+    /// The sessions that others may serve.
+    pub(super) fn sessions(&self) -> Arc<Sessions> {
+        Arc::clone(&self.hall.reception.sessions)
     }
 
     /// Accepts no more, ends every session and waits for all threads.

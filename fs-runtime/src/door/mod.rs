@@ -4,6 +4,7 @@
 //! Threads: one accepts, one a session listens for its messages, and each session has
 //! its server threads ([`servers`]). All of them end with the [`DoorHandle`].
 
+mod attendant;
 mod callers;
 mod granted;
 mod listener;
@@ -27,6 +28,7 @@ use crate::kernel_view::KernelView;
 use crate::vfs::Vfs;
 
 pub use crate::vfs::{MountFacts, Negotiated};
+pub use attendant::{Attendant, Errand};
 use listener::Listener;
 
 /// A door that stands open until this is dropped.
@@ -56,6 +58,11 @@ impl DoorHandle {
     /// Where supervisors find the door.
     pub fn door(&self) -> &Door {
         self.listener.door()
+    }
+
+    /// What looks for requests in threads of the file system.
+    pub fn attendant(&self) -> Attendant {
+        Attendant(self.listener.sessions())
     }
 
     /// The names that the door remembers, to be told of the kernel door's changes.

@@ -14,6 +14,7 @@ use finesse_channel::Server;
 use finesse_wire::{NotMine, Reply, Request};
 use parking_lot::Mutex;
 
+use super::attendant::Sessions;
 use super::callers::Callers;
 use super::granted::Granted;
 use crate::vfs::{Bases, Vfs};
@@ -33,6 +34,8 @@ pub(super) struct Served {
     pub(super) bases: Bases,
     /// Bases that a target may use which posts requests itself; none: a supervisor posts.
     pub(super) granted: Option<Granted>,
+    /// Where to note that a request was served; none: no others serve this session.
+    pub(super) sessions: Option<Arc<Sessions>>,
 }
 
 /// The running threads. Dropping this closes the channel and waits for them.
@@ -110,6 +113,10 @@ fn serve(crew: &Arc<Crew>) {
         }
         answer(served, &request, &mut reply);
         served.channel.reply(ticket, &reply);
+        if let Some(sessions) = &served.sessions {
+            sessions.was_served(served);
+            served.vfs.backend().answered();
+        }
         request.shrink_to(KEEP);
         reply.shrink_to(KEEP);
     }

@@ -15,6 +15,7 @@ use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use thiserror::Error;
 
 use super::MountFacts;
+use super::attendant::Sessions;
 use super::callers::Callers;
 use super::granted::Granted;
 use super::peer::Peer;
@@ -53,6 +54,7 @@ pub(super) struct Reception {
     pub(super) vfs: Arc<Vfs>,
     pub(super) mount: MountFacts,
     pub(super) token: Token,
+    pub(super) sessions: Arc<Sessions>,
 }
 
 impl Reception {
@@ -74,12 +76,17 @@ impl Reception {
         // Outlives the threads that serve.
         let _visit = Visit::begin(&self.vfs).ok_or(Ended::Refused(Refusal::Limit))?;
         let (channel, memory) = Server::create(geometry())?;
+        let attended = self.vfs.backend().attends();
+        if attended {
+            channel.leave_watching_to_others();
+        }
         let served = Arc::new(Served {
             channel,
             vfs: Arc::clone(&self.vfs),
             callers: Callers::default(),
             bases: peer.bases(&self.mount),
             granted: direct.then(Granted::default),
+            sessions: attended.then(|| Arc::clone(&self.sessions)),
         });
         let _servers = Servers::start(Arc::clone(&served))?;
         welcome(socket, self.mount.device, direct, &memory)?;

@@ -12,8 +12,8 @@ use nix::errno::Errno;
 
 use super::quiet::quietly;
 use super::real::real;
+use crate::abi::Message;
 use crate::device;
-use crate::mailbox::Parcel;
 use crate::turn::{Event, Step, step};
 use crate::waiter::is_device;
 
@@ -162,7 +162,7 @@ unsafe fn receive(fd: RawFd, buffer: *mut u8, room: usize) -> ssize_t {
             }
             Some(Step::Sleep(on)) => next = sleep(fd, room, on),
             // SAFETY: the caller promises the room.
-            Some(Step::Give(parcel)) => return unsafe { give(&parcel, buffer, room) },
+            Some(Step::Give(message)) => return unsafe { give(&message, buffer, room) },
             Some(Step::Return(len)) => return ssize_t::try_from(len).unwrap_or(ssize_t::MAX),
             Some(Step::Fail(errno)) => return fail(errno),
         }
@@ -216,8 +216,8 @@ fn sleep(fd: RawFd, room: usize, on: RawFd) -> Option<Step> {
 
 /// # Safety
 /// `buffer` has room for `room` bytes.
-unsafe fn give(parcel: &Parcel, buffer: *mut u8, room: usize) -> ssize_t {
-    let bytes = parcel.message.as_bytes();
+unsafe fn give(message: &Message, buffer: *mut u8, room: usize) -> ssize_t {
+    let bytes = message.as_bytes();
     // Messages that do not fit are not sent (`crate::post`), and requests of the kernel
     // were read into a buffer of the daemon before.
     let len = bytes.len().min(room);
