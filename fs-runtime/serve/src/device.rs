@@ -15,6 +15,7 @@ const KNOWN: usize = 16384;
 const UNKNOWN: u8 = 0;
 const OTHER: u8 = 1;
 const DEVICE: u8 = 2;
+const PIPE: u8 = 3;
 
 /// What each descriptor is, until it is closed. Each entry stands alone; relaxed: a
 /// descriptor that one thread has from another was handed over somehow.
@@ -36,7 +37,7 @@ pub(crate) fn is(fd: RawFd) -> bool {
     };
     match kind.load(Ordering::Relaxed) {
         DEVICE => true,
-        OTHER => false,
+        OTHER | PIPE => false,
         _ => {
             let device = look(fd);
             kind.store(if device { DEVICE } else { OTHER }, Ordering::Relaxed);
@@ -53,6 +54,21 @@ fn look(fd: RawFd) -> bool {
         );
         FileType::from_raw_mode(found.st_mode) == FileType::CharacterDevice && number == FUSE
     })
+}
+
+/// It is an end of a pipe of the daemon.
+pub(crate) fn is_pipe(fd: RawFd) -> bool {
+    kind(fd).is_some_and(|kind| kind.load(Ordering::Relaxed) == PIPE)
+}
+
+/// The daemon has made a pipe; false when it is not remembered.
+pub(crate) fn note_pipe(read_end: RawFd, write_end: RawFd) -> bool {
+    let (Some(read), Some(write)) = (kind(read_end), kind(write_end)) else {
+        return false;
+    };
+    read.store(PIPE, Ordering::Relaxed);
+    write.store(PIPE, Ordering::Relaxed);
+    true
 }
 
 /// It is closed, or something else by now.

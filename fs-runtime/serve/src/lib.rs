@@ -17,6 +17,7 @@
 //! * [`turn`]: what a thread of the daemon does in its read.
 //! * [`session`]: one mount: requests and replies as they pass.
 //! * [`note`], [`gates`], [`link`], [`notify`]: what is done about each of them.
+//! * [`pipes`]: requests that the daemon wants spliced.
 //! * [`backend`]: the daemon as the bypass door sees it, above [`post`] (its [`mailbox`] and
 //!   the [`calls`] under way).
 //! * [`fiber`]: how a thread of the daemon itself serves the bypass door.
@@ -37,6 +38,7 @@ mod mode;
 mod mount;
 mod note;
 mod notify;
+mod pipes;
 mod post;
 mod session;
 mod settings;

@@ -25,6 +25,11 @@ pub(crate) struct Post {
     start: Instant,
     /// When a request was served last, in microseconds since `start`.
     last: AtomicU64,
+    /// Requests served: by threads of the daemon, of these elsewhere in the end, and by ours.
+    /// Only counts; relaxed.
+    pub(crate) attended: AtomicU64,
+    pub(crate) moved: AtomicU64,
+    pub(crate) handed_over: AtomicU64,
 }
 
 impl Post {
@@ -35,6 +40,9 @@ impl Post {
             room: AtomicUsize::new(usize::MAX),
             start: Instant::now(),
             last: AtomicU64::new(0),
+            attended: AtomicU64::new(0),
+            moved: AtomicU64::new(0),
+            handed_over: AtomicU64::new(0),
         }
     }
 
@@ -78,6 +86,7 @@ impl Post {
     /// A request was served the long way. If they come one after the other, a thread of the
     /// daemon shall look for the next one itself.
     pub(crate) fn served(&self) {
+        self.handed_over.fetch_add(1, Ordering::Relaxed);
         let now = self.start.elapsed();
         let now = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
         // Relaxed: only a hint.

@@ -371,6 +371,13 @@ impl Session {
                 counts.sent,
                 counts.saved
             );
+            let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+            log::info!(
+                "requests served by the daemon's threads: {} ({} went on elsewhere), by others: {}",
+                count(&self.post.attended),
+                count(&self.post.moved),
+                count(&self.post.handed_over)
+            );
             let close = move || drop(handle);
             if let Err(error) = threads::spawn("finesse-close", close) {
                 log::warn!("the bypass door cannot be closed: {error}");

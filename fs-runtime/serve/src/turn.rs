@@ -14,6 +14,7 @@ use crate::calls::Call;
 use crate::device;
 use crate::fiber::{self, Fiber, Wants};
 use crate::mailbox::Parcel;
+use crate::pipes;
 use crate::session::{Reply, Session, Verdict};
 use crate::waiter::Waiter;
 
@@ -30,6 +31,8 @@ pub(crate) enum Event<'b> {
     Woken { device: bool },
     /// A signal ended the sleep.
     Interrupted,
+    /// Its time is over.
+    TimeUp,
 }
 
 /// What to do next.
@@ -37,8 +40,8 @@ pub(crate) enum Event<'b> {
 pub(crate) enum Step {
     /// Read from the device.
     Read,
-    /// Sleep on this descriptor, by epoll_wait(2).
-    Sleep(RawFd),
+    /// Sleep on this descriptor, by epoll_wait(2), for so many milliseconds (-1: for ever).
+    Sleep(RawFd, i32),
     /// Give the daemon a message.
     Give(Message),
     /// Give the daemon the first so many bytes of what was read.
@@ -54,6 +57,12 @@ static SERVES: AtomicBool = AtomicBool::new(false);
 /// Every so many messages the kernel goes first.
 const KERNEL_FIRST: u32 = 8;
 
+/// A daemon looks whether it has to end and then reads; a signal that comes in between is
+/// noticed only by the next read that is not in vain. Between two reads of the kernel that is
+/// a moment, but here it may be long. So the first sleep ends after so many milliseconds, as
+/// if by a signal, and the daemon looks once more.
+const FIRST_SLEEP: i32 = 20;
+
 /// Every so many looks for requests of the bypass door there is one at the device: about
 /// every 5 µs.
 const LOOKS: u32 = 128;
@@ -68,6 +77,8 @@ struct Here {
     session: Arc<Session>,
     waiter: Arc<Waiter>,
     turns: u32,
+    /// Whether the daemon has been given something since it was last told of a signal.
+    restless: bool,
     /// Whether it looks for requests itself before it sleeps.
     attends: bool,
     /// The fiber whose question the daemon has.
@@ -135,7 +146,7 @@ fn begin(fd: RawFd, request: &Request<'_>) {
 
 fn plain(event: Event<'_>) -> Step {
     match event {
-        Event::Called | Event::Woken { .. } => Step::Read,
+        Event::Called | Event::Woken { .. } | Event::TimeUp => Step::Read,
         Event::Read(bytes) => Step::Return(bytes.len()),
         Event::Failed(errno) => Step::Fail(errno),
         Event::Interrupted => Step::Fail(libc::EINTR),
@@ -156,6 +167,7 @@ fn enter(here: &mut Option<Here>, session: Arc<Session>, fd: RawFd) -> io::Resul
             session,
             waiter,
             turns: 0,
+            restless: true,
             attends: false,
             asking: None,
         });
@@ -174,6 +186,12 @@ fn enter(here: &mut Option<Here>, session: Arc<Session>, fd: RawFd) -> io::Resul
 
 impl Here {
     fn step(&mut self, fd: RawFd, room: usize, event: Event<'_>) -> Step {
+        let step = self.next(fd, room, event);
+        self.restless |= matches!(step, Step::Give(_) | Step::Return(_));
+        step
+    }
+
+    fn next(&mut self, fd: RawFd, room: usize, event: Event<'_>) -> Step {
         let (session, waiter) = (Arc::clone(&self.session), Arc::clone(&self.waiter));
         let mailbox = &session.post.mailbox;
         match event {
@@ -223,6 +241,12 @@ impl Here {
             Event::Interrupted => {
                 waiter.settle();
                 mailbox.rise(&waiter, false);
+                Step::Fail(libc::EINTR)
+            }
+            Event::TimeUp => {
+                waiter.settle();
+                mailbox.rise(&waiter, false);
+                self.restless = false;
                 Step::Fail(libc::EINTR)
             }
         }
@@ -285,7 +309,8 @@ impl Here {
             }
             let mailbox = &self.session.post.mailbox;
             if mailbox.rest(&self.waiter) || mailbox.is_closed() {
-                return Step::Sleep(self.waiter.descriptor());
+                let limit = if self.restless { FIRST_SLEEP } else { -1 };
+                return Step::Sleep(self.waiter.descriptor(), limit);
             }
         }
     }
@@ -298,6 +323,7 @@ impl Here {
                 Some(Step::Give(message))
             }
             (fiber, Wants::ThreadThatMayWait) => {
+                self.session.post.moved.fetch_add(1, Ordering::Relaxed);
                 self.session.send(Box::new(move |_| fiber.finish()));
                 None
             }
@@ -325,6 +351,7 @@ impl Here {
                     self.take()
                 };
             };
+            session.post.attended.fetch_add(1, Ordering::Relaxed);
             let step = match Fiber::new(errand) {
                 Ok(fiber) => self.enter(fiber),
                 Err(errand) => {
@@ -374,7 +401,17 @@ pub(crate) fn closes(fd: RawFd) {
         SERVES.store(false, Ordering::Relaxed);
         *CURRENT.lock() = None;
     }
+    if device::is_pipe(fd) {
+        pipes::closed(fd);
+    }
     device::forget(fd);
+}
+
+/// The daemon has made a pipe.
+pub(crate) fn pipe_made(read_end: RawFd, write_end: RawFd) {
+    if device::note_pipe(read_end, write_end) {
+        pipes::made(read_end, write_end);
+    }
 }
 
 /// The daemon is about to close all descriptors from `first` to `last`.

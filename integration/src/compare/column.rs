@@ -106,12 +106,7 @@ pub struct Extra {
 ///
 /// # Errors
 /// The CPUs of this process cannot be found out.
-pub fn columns(
-    served: Served,
-    on_mount: bool,
-    quick: bool,
-    extra: Extra,
-) -> Result<Vec<Column>> {
+pub fn columns(served: Served, on_mount: bool, quick: bool, extra: Extra) -> Result<Vec<Column>> {
     let placements =
         placement::all(quick).context("cannot find out on which CPUs this process may run")?;
     let pinned = placements

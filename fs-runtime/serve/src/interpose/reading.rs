@@ -14,6 +14,7 @@ use super::quiet::quietly;
 use super::real::real;
 use crate::abi::Message;
 use crate::device;
+use crate::pipes;
 use crate::turn::{Event, Step, step};
 use crate::waiter::is_device;
 
@@ -26,6 +27,13 @@ const LEAST: size_t = 8192;
 /// That of libc's: `buffer` has room for `count` bytes.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 unsafe extern "C-unwind" fn read(fd: c_int, buffer: *mut c_void, count: size_t) -> ssize_t {
+    if device::is_pipe(fd)
+        && let Some(Some(kept)) = quietly(|| pipes::take(fd, count))
+    {
+        // SAFETY: the caller promises the room, and `kept` is not its memory.
+        unsafe { std::ptr::copy_nonoverlapping(kept.as_ptr(), buffer.cast(), kept.len()) };
+        return ssize_t::try_from(kept.len()).unwrap_or(ssize_t::MAX);
+    }
     if count < LEAST || !device::is(fd) {
         // SAFETY: the caller's promise is libc's.
         return unsafe { (real().read)(fd, buffer, count) };
@@ -59,6 +67,9 @@ unsafe extern "C-unwind" fn __read_chk(
 /// That of libc's: `parts` are `count` valid buffers.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 unsafe extern "C-unwind" fn readv(fd: c_int, parts: *const iovec, count: c_int) -> ssize_t {
+    if device::is_pipe(fd) {
+        quietly(|| spill(fd));
+    }
     let Some(number) = usize::try_from(count).ok().filter(|_| device::is(fd)) else {
         // SAFETY: the caller's promise is libc's.
         return unsafe { (real().readv)(fd, parts, count) };
@@ -110,6 +121,9 @@ unsafe extern "C-unwind" fn splice(
         unsafe { (real().splice)(from, from_offset, to, to_offset, count, flags) }
     };
     if count < LEAST || !device::is(from) {
+        if device::is_pipe(from) {
+            quietly(|| spill(from));
+        }
         return plain();
     }
     let Some(buffer) = quietly(|| own_buffer(count)) else {
@@ -122,11 +136,25 @@ unsafe extern "C-unwind" fn splice(
     };
     // SAFETY: `receive` has written so many bytes there.
     let bytes = unsafe { std::slice::from_raw_parts(buffer, len) };
-    // The pipe is the daemon's own, empty, and has room for `count` bytes.
-    match quietly(|| rustix::io::write(device::borrow(to), bytes)) {
+    let keep_or_write = || {
+        if device::is_pipe(to) && pipes::keep(to, bytes) {
+            return Ok(bytes.len());
+        }
+        // The pipe is the daemon's own, empty, and has room for `count` bytes.
+        rustix::io::write(device::borrow(to), bytes)
+    };
+    match quietly(keep_or_write) {
         Some(Ok(written)) => ssize_t::try_from(written).unwrap_or(ssize_t::MAX),
         Some(Err(error)) => fail(error.raw_os_error()),
         None => fail(libc::EIO),
+    }
+}
+
+/// Puts what is kept for a pipe into it.
+fn spill(read_end: RawFd) {
+    if let Some((write_end, kept)) = pipes::spill(read_end) {
+        // It was empty, so there is room.
+        let _ = rustix::io::write(device::borrow(write_end), &kept);
     }
 }
 
@@ -160,7 +188,7 @@ unsafe fn receive(fd: RawFd, buffer: *mut u8, room: usize) -> ssize_t {
                 // SAFETY: as above, and the kernel has written that many bytes there.
                 next = unsafe { after_read(fd, buffer, room, read) };
             }
-            Some(Step::Sleep(on)) => next = sleep(fd, room, on),
+            Some(Step::Sleep(on, limit)) => next = sleep(fd, room, on, limit),
             // SAFETY: the caller promises the room.
             Some(Step::Give(message)) => return unsafe { give(&message, buffer, room) },
             Some(Step::Return(len)) => return ssize_t::try_from(len).unwrap_or(ssize_t::MAX),
@@ -198,11 +226,12 @@ unsafe extern "C-unwind" {
     ) -> c_int;
 }
 
-fn sleep(fd: RawFd, room: usize, on: RawFd) -> Option<Step> {
+fn sleep(fd: RawFd, room: usize, on: RawFd, limit: i32) -> Option<Step> {
     let mut events = [libc::epoll_event { events: 0, u64: 0 }; 2];
     // SAFETY: there is room for two events.
-    let number = unsafe { epoll_wait(on, events.as_mut_ptr(), 2, -1) };
+    let number = unsafe { epoll_wait(on, events.as_mut_ptr(), 2, limit) };
     let event = match usize::try_from(number) {
+        Ok(0) => Event::TimeUp,
         Ok(number) => {
             let mut happened = events.iter().take(number);
             Event::Woken {

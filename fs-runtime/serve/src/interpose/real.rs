@@ -46,6 +46,8 @@ functions! {
     close(c_int) -> c_int;
     dup2(c_int, c_int) -> c_int;
     dup3(c_int, c_int, c_int) -> c_int;
+    pipe(*mut c_int) -> c_int;
+    pipe2(*mut c_int, c_int) -> c_int;
 }
 
 static REAL: OnceLock<Real> = OnceLock::new();
