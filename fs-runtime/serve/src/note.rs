@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
+use std::os::fd::RawFd;
 use std::sync::Arc;
 
 use finesse_fuse::doors::{AttrNote, Doors, EntryNote, Held, ListingNote, OpenNote, Settle};
@@ -21,6 +22,10 @@ use crate::mode::Counted;
 pub(crate) struct Note {
     doors: Arc<Doors>,
     kind: Kind,
+    /// The descriptor that it was read from. Where there are several (`FUSE_DEV_IOC_CLONE`), the
+    /// kernel takes the reply from this one only; a request that was set aside may have been
+    /// given to a thread with another.
+    pub(crate) device: RawFd,
     /// That it passed no gate.
     ungated: Option<Counted>,
 }
@@ -59,11 +64,17 @@ impl Settled {
 
 impl Note {
     /// The note of a request that has passed its gates; `None` for one that leaves none.
-    pub(crate) fn of(doors: &Arc<Doors>, request: &Request<'_>, held: Held) -> Option<Note> {
+    pub(crate) fn of(
+        doors: &Arc<Doors>,
+        request: &Request<'_>,
+        held: Held,
+        device: RawFd,
+    ) -> Option<Note> {
         let kind = Kind::of(doors, request, held)?;
         Some(Note {
             doors: Arc::clone(doors),
             kind,
+            device,
             ungated: None,
         })
     }

@@ -159,16 +159,16 @@ impl Session {
                 whole
             }
             opcode::BATCH_FORGET => self.forgets(bytes),
-            _ => self.admit(&request, bytes),
+            _ => self.admit(device, &request, bytes),
         }
     }
 
     /// Lets a request through its gates, or sets it aside.
-    fn admit(self: &Arc<Self>, request: &Request<'_>, bytes: &[u8]) -> Verdict {
+    fn admit(self: &Arc<Self>, device: RawFd, request: &Request<'_>, bytes: &[u8]) -> Verdict {
         let deliver = Verdict::Deliver(bytes.len());
         let (gates, unique) = (Gates::of(request), request.header.unique);
         if let Some(held) = gates.try_enter(&self.doors.gate) {
-            if let Some(note) = Note::of(&self.doors, request, held) {
+            if let Some(note) = Note::of(&self.doors, request, held, device) {
                 self.notes.keep(unique, note);
             }
             return deliver;
@@ -176,7 +176,7 @@ impl Session {
         match self.mode.stopped() {
             Stopped::Ungated(counted) => {
                 let held = finesse_fuse::doors::Held::Nothing;
-                if let Some(note) = Note::of(&self.doors, request, held) {
+                if let Some(note) = Note::of(&self.doors, request, held, device) {
                     self.notes.keep(unique, note.ungated(counted));
                 }
                 deliver
@@ -186,7 +186,7 @@ impl Session {
                 let errand = move |session: &Arc<Session>| {
                     let note = Request::parse(message.as_bytes()).and_then(|request| {
                         let held = Gates::of(&request).enter(&session.doors.gate);
-                        Note::of(&session.doors, &request, held)
+                        Note::of(&session.doors, &request, held, device)
                     });
                     if let Some(note) = note {
                         session.notes.keep(unique, note);
@@ -259,6 +259,7 @@ impl Session {
         let Some(note) = self.notes.take(unique) else {
             return Reply::Pass;
         };
+        let device = note.device;
         let settled = note.settle(error, body);
         // The gate is left when the reply is written.
         match rustix::io::write(device::borrow(device), &message) {

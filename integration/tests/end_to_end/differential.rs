@@ -340,6 +340,12 @@ fn bindfs_never_cached() {
 }
 
 #[test]
+fn fuser_cached_for_long() {
+    let setting = foreign(Foreign::FUSER, 1000.0);
+    compare(Form::new("fuser-1000", setting, 21));
+}
+
+#[test]
 fn sshfs_never_cached() {
     let setting = foreign(Foreign::SSHFS, 0.0);
     compare(Form::new("sshfs-0", setting, 14));

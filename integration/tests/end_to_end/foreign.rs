@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use finesse_integration::mount::{FileSystem, MountRequest, Mounted};
-use finesse_integration::ssh;
+use finesse_integration::{programs, ssh};
 
 use crate::timed;
 
@@ -98,12 +98,26 @@ impl Foreign {
         },
     };
 
-    /// libfuse's examples.
+    /// One of libfuse's examples, with a descriptor of /dev/fuse for each thread.
     pub(crate) const PASSTHROUGH_LL: Foreign = Foreign {
         program: "passthrough_ll",
         arguments: |ttl, source| {
-            let options = format!("{CHECKED},timeout={ttl},source={}", source.display());
+            let options = format!(
+                "{CHECKED},clone_fd,timeout={ttl},source={}",
+                source.display()
+            );
             ["-f", "-o", &options].map(OsString::from).into()
+        },
+    };
+
+    /// A program on plain fuser, which reads and writes by libc as well.
+    pub(crate) const FUSER: Foreign = Foreign {
+        program: "finesse-mount-plain",
+        arguments: |ttl, source| {
+            let ttl = ttl.to_string();
+            let options = ["passthrough", "--default-permissions", "--allow-other"];
+            let times = ["--entry-ttl", &ttl, "--attr-ttl", &ttl];
+            words(&[&options[..], &times[..]].concat(), source)
         },
     };
 
@@ -128,6 +142,7 @@ impl Foreign {
     pub(crate) fn path(self) -> PathBuf {
         match self.program {
             "passthrough_ll" => examples::passthrough_ll(),
+            "finesse-mount-plain" => programs::mount_plain().unwrap(),
             program => program.into(),
         }
     }

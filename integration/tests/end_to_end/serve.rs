@@ -104,6 +104,11 @@ fn a_race_on_an_example_of_libfuse() {
 }
 
 #[test]
+fn a_race_on_fuser() {
+    race(Foreign::FUSER, 1.0, 1);
+}
+
+#[test]
 fn a_race_on_mergerfs() {
     race(Foreign::MERGERFS, 1.0, 1);
 }
