@@ -29,6 +29,7 @@ mod backend;
 mod calls;
 mod device;
 mod fiber;
+mod fork;
 mod gates;
 mod interpose;
 mod kick;

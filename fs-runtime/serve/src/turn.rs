@@ -13,6 +13,7 @@ use crate::abi::{Message, Request, opcode};
 use crate::calls::Call;
 use crate::device;
 use crate::fiber::{self, Fiber, Wants};
+use crate::fork;
 use crate::mailbox::Parcel;
 use crate::pipes;
 use crate::session::{Reply, Session, Verdict};
@@ -139,9 +140,15 @@ fn begin(fd: RawFd, request: &Request<'_>) {
         log::warn!("no bypass door for this mount: the daemon reads without waiting");
         return;
     }
+    fork::in_children(serve_no_more);
     let mut current = CURRENT.lock();
     *current = Session::greet(fd, request);
     SERVES.store(current.is_some(), Ordering::Relaxed);
+}
+
+/// In a child: an atomic store, as a signal handler may do it.
+extern "C" fn serve_no_more() {
+    SERVES.store(false, Ordering::Relaxed);
 }
 
 fn plain(event: Event<'_>) -> Step {
