@@ -19,6 +19,8 @@ use crate::waiter::Waiter;
 /// How long the daemon may take to notice.
 const PATIENCE: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_micros(200);
+/// How long threads may take to leave a read.
+const BRIEFLY: Duration = Duration::from_millis(10);
 
 /// See the module.
 #[derive(Debug)]
@@ -30,6 +32,8 @@ pub(crate) struct Mode {
     ungated: Arc<AtomicUsize>,
     aside: Arc<AtomicUsize>,
     kick: Option<Kick>,
+    /// Whether the daemon was given something since `look_again` saw to it.
+    fresh: AtomicBool,
 }
 
 /// A request of the kernel that cannot pass its gate.
@@ -71,6 +75,7 @@ impl Mode {
             ungated: Arc::default(),
             aside: Arc::default(),
             kick: Kick::new(),
+            fresh: AtomicBool::new(false),
         }
     }
 
@@ -159,6 +164,35 @@ impl Mode {
         if self.aside.load(Ordering::SeqCst) == 0 {
             self.set_blocking(true);
         }
+    }
+
+    /// The daemon is given something. Relaxed: `look_again` comes by in any case.
+    pub(crate) fn gives(&self) {
+        if !self.fresh.load(Ordering::Relaxed) {
+            self.fresh.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Lets threads that sleep in a plain read after they were given something return from
+    /// it once, as if by a signal: see `FIRST_SLEEP` in `crate::turn`.
+    pub(crate) fn look_again(&self) {
+        if !self.fresh.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        // Held meanwhile: no supervisor comes or goes.
+        let supervisors = self.supervisors.lock();
+        if *supervisors > 0 {
+            return;
+        }
+        self.set_blocking(false);
+        let end = Instant::now() + BRIEFLY;
+        while !self.kick_readers() && Instant::now() < end {
+            std::thread::sleep(POLL);
+        }
+        if self.aside.load(Ordering::SeqCst) == 0 {
+            self.set_blocking(true);
+        }
+        drop(supervisors);
     }
 
     /// The session is over.

@@ -3,6 +3,7 @@
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use finesse_fuse::INodeNo;
 use finesse_fuse::InitFlags;
@@ -31,6 +32,9 @@ use crate::{device, settings};
 
 /// Largest errno that a reply may have (`fuse_dev_do_write`, fs/fuse/dev.c).
 const MAX_ERRNO: i32 = 511;
+
+/// How often the daemon is made to look whether it has to end, after it was given something.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// See the module.
 #[derive(Debug)]
@@ -323,6 +327,14 @@ impl Session {
         });
         let handle =
             threads::without_signals(|| start(daemon, gate, view, Arc::clone(&coherence), facts))?;
+        let mode = Arc::downgrade(&self.mode);
+        threads::spawn("finesse-shepherd", move || {
+            while let Some(mode) = mode.upgrade() {
+                mode.look_again();
+                drop(mode);
+                std::thread::sleep(LOOK_AGAIN);
+            }
+        })?;
         let link = DoorLink::new(handle.door(), uid, gid);
         self.doors.open(handle.name_cache(), link);
         // Once only: an INIT is answered once.

@@ -194,7 +194,10 @@ fn enter(here: &mut Option<Here>, session: Arc<Session>, fd: RawFd) -> io::Resul
 impl Here {
     fn step(&mut self, fd: RawFd, room: usize, event: Event<'_>) -> Step {
         let step = self.next(fd, room, event);
-        self.restless |= matches!(step, Step::Give(_) | Step::Return(_));
+        if matches!(step, Step::Give(_) | Step::Return(_)) {
+            self.restless = true;
+            self.session.mode.gives();
+        }
         step
     }
 
