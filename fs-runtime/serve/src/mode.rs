@@ -32,7 +32,8 @@ pub(crate) struct Mode {
     ungated: Arc<AtomicUsize>,
     aside: Arc<AtomicUsize>,
     kick: Option<Kick>,
-    /// Whether the daemon was given something since `look_again` saw to it.
+    /// Whether a thread that was given something may sleep in a read, since `look_again` saw
+    /// to it.
     fresh: AtomicBool,
 }
 
@@ -166,8 +167,9 @@ impl Mode {
         }
     }
 
-    /// The daemon is given something. Relaxed: `look_again` comes by in any case.
-    pub(crate) fn gives(&self) {
+    /// A thread that was given something may sleep in a read from now on. Relaxed:
+    /// `look_again` comes by in any case.
+    pub(crate) fn may_sleep(&self) {
         if !self.fresh.load(Ordering::Relaxed) {
             self.fresh.store(true, Ordering::Relaxed);
         }
@@ -186,7 +188,12 @@ impl Mode {
         }
         self.set_blocking(false);
         let end = Instant::now() + BRIEFLY;
-        while !self.kick_readers() && Instant::now() < end {
+        while !self.kick_readers() {
+            if Instant::now() > end {
+                // They get no CPU: once more, later.
+                self.fresh.store(true, Ordering::Relaxed);
+                break;
+            }
             std::thread::sleep(POLL);
         }
         if self.aside.load(Ordering::SeqCst) == 0 {

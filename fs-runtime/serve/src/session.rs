@@ -90,6 +90,8 @@ pub(crate) enum Verdict {
 pub(crate) enum Reply {
     /// It goes to the kernel as it is.
     Pass,
+    /// Likewise, and nothing after it is looked at any more.
+    PassAll,
     /// It is dealt with; what the daemon's call returns, and the errno if that is -1.
     Done(isize, i32),
 }
@@ -258,7 +260,8 @@ impl Session {
         }
         if unique == self.greeting.load(Ordering::Acquire) {
             self.greeted(device, error, body);
-            return Reply::Pass;
+            let shut = matches!(*self.stage.lock(), Stage::Shut);
+            return if shut { Reply::PassAll } else { Reply::Pass };
         }
         let Some(note) = self.notes.take(unique) else {
             return Reply::Pass;

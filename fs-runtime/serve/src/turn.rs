@@ -194,10 +194,7 @@ fn enter(here: &mut Option<Here>, session: Arc<Session>, fd: RawFd) -> io::Resul
 impl Here {
     fn step(&mut self, fd: RawFd, room: usize, event: Event<'_>) -> Step {
         let step = self.next(fd, room, event);
-        if matches!(step, Step::Give(_) | Step::Return(_)) {
-            self.restless = true;
-            self.session.mode.gives();
-        }
+        self.restless |= matches!(step, Step::Give(_) | Step::Return(_));
         step
     }
 
@@ -283,6 +280,9 @@ impl Here {
 
     fn read(&self) -> Step {
         self.waiter.says_it_reads(true);
+        if self.restless {
+            self.session.mode.may_sleep();
+        }
         Step::Read
     }
 
@@ -397,7 +397,16 @@ pub(crate) fn concerns(unique: u64) -> bool {
 /// Looks at a message that the daemon writes to `fd`.
 pub(crate) fn replied(fd: RawFd, message: Vec<u8>) -> Reply {
     match current() {
-        Some(session) => session.replied(fd, message),
+        Some(session) => {
+            let reply = session.replied(fd, message);
+            if reply == Reply::PassAll {
+                // As if this library were not there.
+                device::leave(fd);
+                SERVES.store(false, Ordering::Relaxed);
+                *CURRENT.lock() = None;
+            }
+            reply
+        }
         None => Reply::Pass,
     }
 }

@@ -118,7 +118,7 @@ unsafe fn look(fd: c_int, parts: &[iovec]) -> Option<ssize_t> {
         turn::replied(fd, message)
     })?;
     match reply {
-        Reply::Pass => None,
+        Reply::Pass | Reply::PassAll => None,
         Reply::Done(-1, errno) => {
             Errno::set_raw(errno);
             Some(-1)
