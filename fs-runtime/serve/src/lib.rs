@@ -14,14 +14,14 @@
 //!
 //! * `interpose`: the functions that stand in for libc's. All that is unsafe is there and in
 //!   other small leaves.
-//! * [`turn`]: what a thread of the daemon does in its read.
-//! * [`session`]: one mount: requests and replies as they pass.
-//! * [`note`], [`gates`], [`link`], [`notify`]: what is done about each of them.
-//! * [`pipes`]: requests that the daemon wants spliced.
-//! * [`backend`]: the daemon as the bypass door sees it, above [`post`] (its [`mailbox`] and
-//!   the [`calls`] under way).
-//! * [`fiber`]: how a thread of the daemon itself serves the bypass door.
-//! * [`mode`], [`waiter`]: how the daemon's threads sleep when nobody comes through the door,
+//! * `turn`: what a thread of the daemon does in its read.
+//! * `session`: one mount: requests and replies as they pass.
+//! * `note`, `gates`, `link`, `notify`: what is done about each of them.
+//! * `pipes`: requests that the daemon wants spliced.
+//! * `backend`: the daemon as the bypass door sees it, above `post` (its `mailbox` and
+//!   the `calls` under way).
+//! * `fiber`: how a thread of the daemon itself serves the bypass door.
+//! * `mode`, `waiter`: how the daemon's threads sleep when nobody comes through the door,
 //!   and when somebody does.
 
 mod abi;
