@@ -356,6 +356,33 @@ entry:
     inc ecx
 .endm
 
+# Between B_LOCAL and B_REMOTE, which is the program's: a call that answers EFAULT where a
+# load or a store would fault.
+.macro own_memory number
+    mov edi, [r12 + PID]
+    lea rsi, [rbx + B_LOCAL]
+    mov edx, 1
+    lea r10, [rbx + B_REMOTE]
+    mov r8d, 1
+    xor r9d, r9d
+    mov eax, \number
+    syscall
+.endm
+
+# The bell in r10, of which r15 is the word: the reply was read.
+.macro free_slot
+    mov [r10], r15d
+    inc dword ptr [rbx + B_GENERATION]
+.endm
+
+# A time of the reply at r9, to rdi and what is said.
+.macro give_time from, to
+    mov rax, [r9 + \from]
+    mov [rdi + \to], rax
+    mov eax, [r9 + \from + 8]
+    mov [rdi + \to + 8], rax
+.endm
+
 claimed:
     mov [rcx + B_RAX], rax
     lahf
@@ -483,14 +510,7 @@ read_more:
     mov [rbx + B_REMOTE + 8], rdx
     mov [rbx + B_LOCAL], rsi
     mov [rbx + B_LOCAL + 8], rdx
-    mov edi, [r12 + PID]
-    lea rsi, [rbx + B_LOCAL]
-    mov edx, 1
-    lea r10, [rbx + B_REMOTE]
-    mov r8d, 1
-    xor r9d, r9d
-    mov eax, SYS_process_vm_readv
-    syscall
+    own_memory SYS_process_vm_readv
     test rax, rax
     jle original
     mov rsi, [rbx + B_LOCAL]
@@ -772,8 +792,7 @@ replied:
     cmp ecx, 3
     jae results
     mov r8d, [r9 + 9]
-    mov [r10], r15d
-    inc dword ptr [rbx + B_GENERATION]
+    free_slot
     cmp ecx, 2
     je pass
     count_served
@@ -808,14 +827,7 @@ given_times:
     mov eax, 32
     mov [rbx + B_REMOTE + 8], rax
     mov [rbx + B_LOCAL + 8], rax
-    mov edi, [r12 + PID]
-    lea rsi, [rbx + B_LOCAL]
-    mov edx, 1
-    lea r10, [rbx + B_REMOTE]
-    mov r8d, 1
-    xor r9d, r9d
-    mov eax, SYS_process_vm_readv
-    syscall
+    own_memory SYS_process_vm_readv
     cmp rax, 32
     jne original
     mov rdi, [rbx + B_CURSOR]
@@ -862,8 +874,7 @@ results:
     cmp edx, 1
     je stat
 unsound:
-    mov [r10], r15d
-    inc dword ptr [rbx + B_GENERATION]
+    free_slot
     count_served
     mov rax, -EIO
     jmp done
@@ -890,18 +901,9 @@ stat:
     mov [rdi + 56], rax
     mov rax, [r9 + R_BLOCKS]
     mov [rdi + 64], rax
-    mov rax, [r9 + R_ATIME]
-    mov [rdi + 72], rax
-    mov eax, [r9 + R_ATIME + 8]
-    mov [rdi + 80], rax
-    mov rax, [r9 + R_MTIME]
-    mov [rdi + 88], rax
-    mov eax, [r9 + R_MTIME + 8]
-    mov [rdi + 96], rax
-    mov rax, [r9 + R_CTIME]
-    mov [rdi + 104], rax
-    mov eax, [r9 + R_CTIME + 8]
-    mov [rdi + 112], rax
+    give_time R_ATIME, 72
+    give_time R_MTIME, 88
+    give_time R_CTIME, 104
     xor eax, eax
     mov [rdi + 120], rax
     mov [rdi + 128], rax
@@ -936,21 +938,12 @@ statx:
     mov [rdi + 48], rax
     mov eax, 0x203000
     mov [rdi + 56], rax
-    mov rax, [r9 + R_ATIME]
-    mov [rdi + 64], rax
-    mov eax, [r9 + R_ATIME + 8]
-    mov [rdi + 72], rax
+    give_time R_ATIME, 64
     xor eax, eax
     mov [rdi + 80], rax
     mov [rdi + 88], rax
-    mov rax, [r9 + R_CTIME]
-    mov [rdi + 96], rax
-    mov eax, [r9 + R_CTIME + 8]
-    mov [rdi + 104], rax
-    mov rax, [r9 + R_MTIME]
-    mov [rdi + 112], rax
-    mov eax, [r9 + R_MTIME + 8]
-    mov [rdi + 120], rax
+    give_time R_CTIME, 96
+    give_time R_MTIME, 112
     # new_decode_dev (include/linux/kdev_t.h).
     mov eax, [r9 + R_RDEV]
     mov ecx, eax
@@ -999,17 +992,9 @@ give:
     mov [rbx + B_REMOTE], rax
     mov [rbx + B_REMOTE + 8], rdx
     mov r13d, edx
-    mov edi, [r12 + PID]
-    lea rsi, [rbx + B_LOCAL]
-    mov edx, 1
-    lea r10, [rbx + B_REMOTE]
-    mov r8d, 1
-    xor r9d, r9d
-    mov eax, SYS_process_vm_writev
-    syscall
+    own_memory SYS_process_vm_writev
     mov r10, [rbx + B_BELL]
-    mov [r10], r15d
-    inc dword ptr [rbx + B_GENERATION]
+    free_slot
     cmp rax, r13
     jne 1f
     count_served
