@@ -102,7 +102,7 @@ pub(crate) struct Patience {
 
 impl Patience {
     const LEAST: Duration = Duration::from_micros(4);
-    const MOST: Duration = Duration::from_micros(200);
+    const MOST: Duration = Duration::from_micros(500);
     const PAUSE: u32 = 200;
 
     pub(crate) fn new() -> Self {
