@@ -130,7 +130,12 @@ impl<'a> MountRequest<'a> {
             .map(Pinned::to)
             .transpose()
             .map_err(MountError::Pin)?;
-        let mounted = Mounted::spawn(&mut self.command(&mountpoint), mountpoint, End::Terminated);
+        let end = match self.file_system {
+            // sshfs outlives its mount, and says of a signal that it has failed.
+            FileSystem::Daemon(_) => End::Killed,
+            FileSystem::Passthrough(_) | FileSystem::Memory => End::Terminated,
+        };
+        let mounted = Mounted::spawn(&mut self.command(&mountpoint), mountpoint, end);
         drop(pinned);
         mounted?.when_ready()
     }

@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 use thiserror::Error;
 
 use crate::heirs::Heirs;
+use crate::pace::Pace;
 use crate::reason::Reason;
 use crate::slow::{SlowCall, SlowCalls};
 use crate::targets::Identity;
@@ -48,6 +49,7 @@ pub(crate) struct Connection {
     /// The runtime has not answered in time: what comes later would be taken for the answer to
     /// something else. What it has in service goes on. Under the socket's lock; relaxed.
     is_mute: AtomicBool,
+    pace: Pace,
     slow: SlowCalls,
     /// The number by which heirs know the channel; 0: they do not.
     number: OnceLock<u32>,
@@ -136,6 +138,7 @@ impl Connection {
             memory,
             registered: Mutex::default(),
             is_mute: AtomicBool::new(false),
+            pace: Pace::default(),
             line: socket.try_clone()?,
             socket: Mutex::new(socket),
         });
@@ -152,6 +155,11 @@ impl Connection {
     pub(crate) fn hang_up(&self) {
         // Fails when the runtime is gone already.
         let _ = shutdown(self.line.as_raw_fd(), Shutdown::Both);
+    }
+
+    /// How soon its file system answers.
+    pub(crate) fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     pub(crate) fn client(&self) -> &Client {

@@ -4,7 +4,9 @@
 //! (`recv_wait_event`, kernel/seccomp.c), and one that wakes for nothing costs as much as
 //! the call. So one worker receives and serves, again and again, and the others are
 //! parked. A worker that is held up steps aside for a parked one. When calls come from
-//! several threads at once, as many workers receive as there are CPUs.
+//! several threads at once, one worker receives for each two CPUs: a call keeps two busy,
+//! one that serves it and one that watches for the reply, and with more calls under way
+//! than that, CPUs have to be woken for each.
 //!
 //! A worker may be held up where it cannot tell, in a page fault on the target's memory
 //! for instance. A watchdog looks for that, every few milliseconds while there are calls
@@ -32,8 +34,8 @@ pub(crate) struct Turns {
     /// Those that came from another thread than the one before.
     mixed: AtomicU64,
     last_tid: AtomicU32,
-    /// One receiver is wanted. Relaxed: a hint.
-    single_file: AtomicBool,
+    /// Calls come from several threads at once. Relaxed: a hint.
+    crowded: AtomicBool,
     /// The watchdog sleeps without end.
     watchdog_sleeps: AtomicBool,
     watchdog: Condvar,
@@ -62,7 +64,7 @@ impl Turns {
             received: AtomicU64::new(0),
             mixed: AtomicU64::new(0),
             last_tid: AtomicU32::new(0),
-            single_file: AtomicBool::new(true),
+            crowded: AtomicBool::new(false),
             watchdog_sleeps: AtomicBool::new(false),
             watchdog: Condvar::new(),
             alarm: Mutex::new(()),
@@ -105,16 +107,17 @@ impl Turns {
         seats.waiting > 0
     }
 
-    /// Whether calls come one after the other: one worker then suffices, and has nothing
-    /// else to do while it waits for a reply.
-    pub(crate) fn is_single_file(&self) -> bool {
-        self.single_file.load(Ordering::Relaxed)
+    /// Whether calls come from several threads at once, so that others wait while one is
+    /// served.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.crowded.load(Ordering::Relaxed)
     }
 
     /// Watches over the turns; `more` starts another worker.
     pub(crate) fn watch(self: &Arc<Self>, more: impl Fn()) {
-        let cpus = LazyCell::new(|| {
-            std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
+        let pairs = LazyCell::new(|| {
+            let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+            (cpus / 2).max(1)
         });
         let mut quiet = 0;
         let (mut seen, mut seen_mixed) = (0, 0);
@@ -130,7 +133,8 @@ impl Turns {
             // Some threads take turns in one program without ever calling at once; many
             // switches mean that they do not wait for each other.
             let many = switches * 4 > calls && calls > 20;
-            self.want(if many { *cpus } else { 1 });
+            self.crowded.store(many, Ordering::Relaxed);
+            self.want(if many { *pairs } else { 1 });
             quiet = if calls == 0 { quiet + 1 } else { 0 };
             if quiet >= QUIET {
                 self.sleep_until_called(received);
@@ -140,7 +144,6 @@ impl Turns {
     }
 
     fn want(&self, wanted: usize) {
-        self.single_file.store(wanted == 1, Ordering::Relaxed);
         let mut seats = self.seats.lock();
         if wanted > seats.wanted {
             self.parked.notify_all();

@@ -400,14 +400,7 @@ impl Worker {
             pending,
             answer,
         } = forwarded;
-        let client = connection.client();
-        let soon = self.shared.turns.is_single_file() && client.spin(&pending)
-            || client.wait(&pending, SOON)
-            || {
-                self.shared.step_aside();
-                client.wait(&pending, BRIEF)
-            };
-        if soon {
+        if self.is_over_soon(&connection, &pending) {
             answer.collect(connection.client(), notification, pending, &mut self.reply);
         } else {
             connection.hand_over(SlowCall {
@@ -416,6 +409,20 @@ impl Worker {
                 answer,
             });
         }
+    }
+
+    /// Waits for a reply, but does not keep other calls waiting for long.
+    fn is_over_soon(&self, connection: &Connection, pending: &Pending) -> bool {
+        let (client, pace) = (connection.client(), connection.pace());
+        let posted = Instant::now();
+        // Where others wait, what will take its time is to be under way beside them.
+        let leave_at_once = self.shared.turns.is_crowded() && !pace.is_quick();
+        let over = !leave_at_once && (client.spin(pending) || client.wait(pending, SOON)) || {
+            self.shared.step_aside();
+            client.wait(pending, BRIEF)
+        };
+        pace.note(posted.elapsed());
+        over
     }
 
     fn stop(&self, notification: Notification, stop: &Stop, started: Instant) {

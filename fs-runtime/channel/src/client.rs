@@ -202,8 +202,7 @@ impl Client {
 
     /// Watches for the reply for some 100 µs: true when there is something to take (a
     /// reply, or the end of the channel). Not at all when the server had to be woken or was
-    /// last seen on this CPU, which it then needs. Where several requests are under way at
-    /// once, this CPU has other work, and watching does harm.
+    /// last seen on this CPU, which it then needs.
     pub fn spin(&self, pending: &Pending) -> bool {
         let placement = self.mapping.placement();
         let watch = if pending.rang { Duration::ZERO } else { WATCH };
