@@ -4,9 +4,9 @@
 //! (`recv_wait_event`, kernel/seccomp.c), and one that wakes for nothing costs as much as
 //! the call. So one worker receives and serves, again and again, and the others are
 //! parked. A worker that is held up steps aside for a parked one. When calls come from
-//! several threads at once, one worker receives for each two CPUs: a call keeps two busy,
-//! one that serves it and one that watches for the reply, and with more calls under way
-//! than that, CPUs have to be woken for each.
+//! several threads at once, two workers receive where there are four CPUs: a call keeps two
+//! busy, one that serves it and one that watches for the reply, and with more calls under
+//! way than that, CPUs have to be woken for each.
 //!
 //! A worker may be held up where it cannot tell, in a page fault on the target's memory
 //! for instance. A watchdog looks for that, every few milliseconds while there are calls
@@ -23,6 +23,8 @@ use parking_lot::{Condvar, Mutex};
 const TICK: Duration = Duration::from_millis(5);
 /// Ticks without a call after which the watchdog sleeps.
 const QUIET: u32 = 4;
+/// Most workers that receive at once: each but one is woken for nothing.
+const RECEIVERS: usize = 2;
 
 /// The turns of all workers.
 #[derive(Debug)]
@@ -117,7 +119,7 @@ impl Turns {
     pub(crate) fn watch(self: &Arc<Self>, more: impl Fn()) {
         let pairs = LazyCell::new(|| {
             let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-            (cpus / 2).max(1)
+            (cpus / 2).clamp(1, RECEIVERS)
         });
         let mut quiet = 0;
         let (mut seen, mut seen_mixed) = (0, 0);

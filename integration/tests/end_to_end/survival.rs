@@ -311,9 +311,21 @@ impl Survivor {
     }
 }
 
+/// The keeper is started last, when the program may already be at work.
+fn whole_supervisor(place: &Place) -> Supervisor {
+    let mut found = None;
+    timed::until("all of the supervisor runs", LIMIT, || {
+        found = processes::supervisor(&place.policy);
+        found
+            .as_ref()
+            .is_some_and(|it| it.keeper.is_some() && it.workers.is_some())
+    });
+    found.unwrap()
+}
+
 fn kill_one(place: &mut Place, program: &Path, victim: Victim, moment: Duration) -> Log {
     let survivor = Survivor::start(place, program, victim);
-    let supervisor = processes::supervisor(&place.policy).expect("a supervisor");
+    let supervisor = whole_supervisor(place);
     sleep(moment);
     match victim {
         Victim::Workers | Victim::Both => {
