@@ -18,7 +18,9 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 enum { THREADS = 6, ROUNDS = 60, OTHER_USER = 65534 };
@@ -98,6 +100,137 @@ static void paths(void)
 	snprintf(path, sizeof path, "%sx", root);
 	say("beside", rmdir(path));
 	say("the mount", rmdir(root));
+}
+
+/* ---- Attributes, times, sizes: what calls beside their paths read and write ---- */
+
+/* The compiler need not know. */
+static void *volatile nowhere = (void *)8;
+static volatile size_t everywhere = -1;
+
+static void say_bytes(const char *what, long result, const char *bytes)
+{
+	unsigned long sum = 0;
+	for (long i = 0; i < result; i++)
+		sum = sum * 31 + (unsigned char)bytes[i];
+	say(what, result);
+	if (result > 0)
+		printf("%s: %lx\n", what, sum);
+}
+
+static void say_times(const char *path)
+{
+	struct stat s;
+	stat(path, &s);
+	printf("%ld.%09ld %ld.%09ld\n", s.st_atim.tv_sec, s.st_atim.tv_nsec, s.st_mtim.tv_sec, s.st_mtim.tv_nsec);
+}
+
+/* Values of many sizes; names up to the longest; buffers that are too small, or end in the middle. */
+static void attributes_of(const char *path, char *edge)
+{
+	static char value[65537], got[65537], name[300];
+	memset(value, 'v', sizeof value);
+	for (int size = 0; size <= 4000; size += 800) {
+		say("set", setxattr(path, "user.a", value, size, 0));
+		say_bytes("get", getxattr(path, "user.a", got, sizeof got), got);
+		say("size", getxattr(path, "user.a", NULL, 0));
+		say("small", getxattr(path, "user.a", got, 799));
+		say("exact", lgetxattr(path, "user.a", got, size ? size : 1));
+		say("to the edge", getxattr(path, "user.a", edge - size, size ? size : 1));
+		say("over the edge", getxattr(path, "user.a", edge - 100, 4000));
+		say("room for all", getxattr(path, "user.a", got, everywhere));
+	}
+	/* File systems have little room for them. */
+	say("short", setxattr(path, "user.a", value, 50, 0));
+	say("too large", setxattr(path, "user.b", value, 65537, 0));
+	say("large", setxattr(path, "user.b", value, 65536, 0) == 0 ? 0 : 1);
+	say("value beyond the edge", setxattr(path, "user.c", edge - 100, 200, 0));
+	say("value to the edge", setxattr(path, "user.c", edge - 100, 100, 0));
+	say("no value", setxattr(path, "user.d", nowhere, 0, 0));
+	say("bad value", setxattr(path, "user.d", nowhere, 1, 0));
+	say("bad flags", setxattr(path, "user.d", "", 0, 7));
+	say("there", setxattr(path, "user.d", "", 0, XATTR_CREATE));
+	say("not there", lsetxattr(path, "user.e", "", 0, XATTR_REPLACE));
+	for (int length = 253; length <= 257; length++) {
+		memset(name, 'n', sizeof name);
+		memcpy(name, "user.", 5);
+		name[length] = 0;
+		say("long name", setxattr(path, name, "x", 1, 0));
+		say("long name", getxattr(path, name, got, 1));
+		say("long name", removexattr(path, name));
+	}
+	say("dots", setxattr(path, "user...", "x", 1, 0));
+	say("bad name", getxattr(path, nowhere, got, 8));
+	say("empty name", getxattr(path, "", got, 8));
+	say("no space", getxattr(path, "nonsense", got, 8));
+	say("bad buffer", getxattr(path, "user.a", nowhere, 4000));
+	say("list size", listxattr(path, NULL, 0));
+	say_bytes("list", listxattr(path, got, sizeof got), got);
+	say("list small", llistxattr(path, got, 3));
+	say("list nowhere", llistxattr(path, nowhere, 4000));
+	say("remove", removexattr(path, "user.a") | removexattr(path, "user.c") | lremovexattr(path, "user.d"));
+	say("remove again", lremovexattr(path, "user.a"));
+	say("remove bad", removexattr(path, nowhere));
+}
+
+static long old_times(long number, const char *path, const void *times)
+{
+	return number == SYS_futimesat ? syscall(number, AT_FDCWD, path, times) : syscall(number, path, times);
+}
+
+static void times_of(const char *path, char *edge)
+{
+	static const long numbers[] = {SYS_utime, SYS_utimes, SYS_futimesat};
+	static const long times[][4] = {
+		{1000, 2000, 3000, 4000}, {1000, 999999, 2000, 0}, {1000, 1000000, 2000, 0}, {1000, 0, 2000, -1},
+		{5, (1 << 30) - 1, 6, 0}, {7, 0, 8, (1 << 30) - 2},
+	};
+	for (int i = 0; i < 3; i++) {
+		for (int j = 0; j < 6; j++) {
+			say("times", old_times(numbers[i], path, times[j]));
+			say_times(path);
+		}
+		memcpy(edge - 16, times[0], 16);
+		say("times to the edge", old_times(numbers[i], path, edge - 16));
+		say("bad times", old_times(numbers[i], path, nowhere));
+		say("now", old_times(numbers[i], path, NULL));
+		say("times of nothing", old_times(numbers[i], "nothing", times[0]));
+		say("times of no path", old_times(numbers[i], NULL, times[0]));
+	}
+}
+
+static void sizes_of(const char *path, char *edge)
+{
+	static const off_t sizes[] = {0, 1, 70000, 1L << 40, 5, -1, (long)(1UL << 63)};
+	struct stat s;
+	struct statfs fs;
+	for (int i = 0; i < 7; i++) {
+		say("truncate", truncate(path, sizes[i]));
+		stat(path, &s);
+		say("size", s.st_size);
+	}
+	memset(&fs, 0x55, sizeof fs);
+	say("statfs", statfs(path, &fs));
+	printf("%lx %ld %ld %ld %lx %x %x %ld %ld\n", fs.f_type, fs.f_bsize, fs.f_namelen, fs.f_frsize, fs.f_flags,
+	       fs.f_fsid.__val[0], fs.f_fsid.__val[1], fs.f_spare[0], fs.f_spare[3]);
+	say("statfs over the edge", statfs(path, (void *)(edge - 60)));
+	say("statfs nowhere", statfs(path, nowhere));
+	say("statfs of nothing", statfs("nothing", &fs));
+}
+
+static void more_than_paths(void)
+{
+	char *pages = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	mprotect(pages + 4096, 4096, PROT_NONE);
+	/* Twice: a node that the kernel holds, and one that it may not. */
+	for (int i = 0; i < 2; i++) {
+		mknod("subject", S_IFREG | 0600, 0);
+		attributes_of("subject", pages + 4096);
+		times_of("subject", pages + 4096);
+		sizes_of("subject", pages + 4096);
+		unlink("subject");
+	}
+	munmap(pages, 8192);
 }
 
 /* ---- What a call hangs on ---- */
@@ -350,6 +483,7 @@ int main(int count, char **arguments)
 		return 0;
 	}
 	paths();
+	more_than_paths();
 	directories();
 	identity(count > 2);
 	children();

@@ -26,6 +26,7 @@
 .set GRANTED,    80
 .set OPERATIONS, 88
 .set ST_DEV,     96
+.set F_FLAGS,    104
 .set PREFIX,     0x100
 .set GRANTS,     0x400
 
@@ -88,10 +89,16 @@
 .set C_ROOM,       18
 .set C_TIMES,      19
 .set C_MASK,       20
+.set C_NAME,       21
+.set C_VALUE,      22
+.set C_LENGTH,     23
 .set S_MODE,       1
 .set S_ACCESS,     2
 .set S_ZERO,       4
-.set S_TIMESPEC,   8
+.set S_TIMEVAL,    8
+.set S_UTIMBUF,    16
+.set S_OFFSET,     32
+.set S_ROOM,       64
 
 # Header of a channel, see docs/PROTOCOL.md.
 .set H_BELL,      128
@@ -113,6 +120,17 @@
 .set R_GID,     81
 .set R_RDEV,    85
 .set R_BLKSIZE, 89
+
+# The same with the numbers of a file system.
+.set R_F_BLOCKS, 9
+.set R_F_BFREE,  17
+.set R_F_BAVAIL, 25
+.set R_F_FILES,  33
+.set R_F_FFREE,  41
+.set R_F_BSIZE,  49
+.set R_F_NAMELEN, 53
+.set R_F_FRSIZE, 57
+.set FUSE_SUPER_MAGIC, 0x65735546
 
 # A stub's descriptor, which r11 points to: `syscall; jmp [rip]`, where to return, where
 # the program's own `syscall` is.
@@ -136,6 +154,10 @@
 .set SYS_close, 3
 .set SYS_madvise, 28
 .set SYS_pwrite64, 18
+.set SYS_getrlimit, 97
+.set RLIMIT_FSIZE, 1
+.set XATTR_NAME_MAX, 255
+.set XATTR_SIZE_MAX, 65536
 .set SYS_futex, 202
 .set SYS_openat, 257
 .set SYS_process_vm_readv, 310
@@ -484,7 +506,7 @@ a_path:
 second_path:
     movzx edx, byte ptr [rbp + C_PATH2]
     test edx, edx
-    je fields
+    je attribute
     lea rax, [rip + fields]
     movzx ecx, byte ptr [rbp + C_DIR2]
     jmp a_path
@@ -627,6 +649,46 @@ append:
     mov [rbx + B_CURSOR], rdx
     jmp [rbx + B_NEXT]
 
+    # The name of an attribute, and the value that it gets.
+attribute:
+    movzx ecx, byte ptr [rbp + C_NAME]
+    test ecx, ecx
+    je fields
+    mov r14, [rbx + rcx]
+    mov dword ptr [rbx + B_ANY_TEXT], 1
+    lea rax, [rip + name_read]
+    mov [rbx + B_NEXT], rax
+    jmp read_text
+name_read:
+    mov rax, rsi
+    sub rax, rdi
+    cmp rax, XATTR_NAME_MAX
+    ja original
+    mov rsi, rdi
+    lea rax, [rip + value]
+    mov [rbx + B_NEXT], rax
+    jmp append
+value:
+    movzx ecx, byte ptr [rbp + C_VALUE]
+    jrcxz fields
+    mov rax, [rbx + rcx]
+    mov [rbx + B_REMOTE], rax
+    movzx ecx, byte ptr [rbp + C_LENGTH]
+    mov r13, [rbx + rcx]
+    cmp r13, XATTR_SIZE_MAX
+    ja original
+    mov rdi, [rbx + B_CURSOR]
+    mov [rdi], r13d
+    add rdi, 4
+    mov [rbx + B_LOCAL], rdi
+    add rdi, r13
+    mov [rbx + B_CURSOR], rdi
+    mov [rbx + B_LOCAL + 8], r13
+    mov [rbx + B_REMOTE + 8], r13
+    own_memory SYS_process_vm_readv
+    cmp rax, r13
+    jne original
+
 fields:
     mov rdi, [rbx + B_CURSOR]
     movzx esi, byte ptr [rbp + C_SPECIAL]
@@ -636,7 +698,9 @@ fields:
     add rdi, 4
 1:  movzx ecx, byte ptr [rbp + C_FIELDS]
     jrcxz 5f
-    mov eax, [rbx + rcx]
+    mov rax, [rbx + rcx]
+    test esi, S_OFFSET | S_ROOM
+    jne wide
     test esi, S_MODE
     je 2f
     movzx eax, ax
@@ -816,36 +880,77 @@ done:
     mov r11, [r11 + D_RETURN]
     jmp release
 
-    # struct timespec[2], or what stands for now and for neither.
+    # An offset of 64 bits, or how much room there is, which counts up to a limit.
+wide:
+    test esi, S_ROOM
+    je 1f
+    mov ecx, XATTR_SIZE_MAX
+    cmp rax, rcx
+    cmova eax, ecx
+    mov [rdi], eax
+    add rdi, 4
+    jmp follow
+    # Beyond RLIMIT_FSIZE the kernel has more to say.
+1:  mov r13, rax
+    mov r14, rdi
+    mov edi, RLIMIT_FSIZE
+    lea rsi, [rbx + B_STATX]
+    mov eax, SYS_getrlimit
+    syscall
+    test rax, rax
+    jne original
+    cmp r13, [rbx + B_STATX]
+    ja original
+    mov rdi, r14
+    mov [rdi], r13
+    add rdi, 8
+    jmp follow
+
+    # struct timespec[2], or what stands for now and for neither; with S_TIMEVAL struct
+    # timeval[2], with S_UTIMBUF struct utimbuf.
 given_times:
-    test esi, S_TIMESPEC
-    je original
     mov [rbx + B_CURSOR], rdi
     mov [rbx + B_REMOTE], rax
-    lea rsi, [rbx + B_STATX]
-    mov [rbx + B_LOCAL], rsi
-    mov eax, 32
-    mov [rbx + B_REMOTE + 8], rax
-    mov [rbx + B_LOCAL + 8], rax
+    lea rcx, [rbx + B_STATX]
+    mov [rbx + B_LOCAL], rcx
+    mov r13d, 32
+    mov r14d, esi
+    test esi, S_UTIMBUF
+    je 1f
+    mov r13d, 16
+1:  mov [rbx + B_REMOTE + 8], r13
+    mov [rbx + B_LOCAL + 8], r13
     own_memory SYS_process_vm_readv
-    cmp rax, 32
+    cmp rax, r13
     jne original
     mov rdi, [rbx + B_CURSOR]
     lea rsi, [rbx + B_STATX]
     mov r8d, 2
     xor r9d, r9d
 1:  mov rax, [rsi]
+    mov ecx, 2
+    xor edx, edx
+    test r14d, S_UTIMBUF
+    jne 5f
     mov rdx, [rsi + 8]
+    add rsi, 8
+    test r14d, S_TIMEVAL
+    jne 4f
     xor ecx, ecx
     cmp rdx, UTIME_OMIT
-    je 2f
+    je 5f
     inc ecx
     cmp rdx, UTIME_NOW
-    je 2f
+    je 5f
     inc ecx
     cmp rdx, 999999999
     ja original
-2:  mov [rdi], cl
+    jmp 5f
+4:  cmp rdx, 999999
+    ja original
+    imul edx, edx, 1000
+5:  add rsi, 8
+    mov [rdi], cl
     inc rdi
     add r9d, ecx
     cmp ecx, 2
@@ -853,8 +958,7 @@ given_times:
     mov [rdi], rax
     mov [rdi + 8], edx
     add rdi, 12
-3:  add rsi, 16
-    dec r8d
+3:  dec r8d
     jne 1b
     # Neither: nothing is looked at.
     test r9d, r9d
@@ -866,6 +970,10 @@ results:
     movzx edx, byte ptr [rbp + C_RESULTS]
     cmp ecx, 5
     je bytes
+    cmp ecx, 6
+    je size
+    cmp ecx, 4
+    je statfs
     cmp ecx, 3
     jne unsound
     lea rdi, [rbx + B_STATX]
@@ -969,17 +1077,76 @@ statx:
     mov edx, 256
     jmp give
 
+    # struct statfs (include/uapi/asm-generic/statfs.h), as supervisor/src/answer/layout.rs
+    # fills it.
+statfs:
+    lea rdi, [rbx + B_STATX]
+    cmp edx, 5
+    jne unsound
+    mov eax, FUSE_SUPER_MAGIC
+    mov [rdi], rax
+    mov ecx, [r9 + R_F_BSIZE]
+    mov [rdi + 8], rcx
+    mov rax, [r9 + R_F_BLOCKS]
+    mov [rdi + 16], rax
+    mov rax, [r9 + R_F_BFREE]
+    mov [rdi + 24], rax
+    mov rax, [r9 + R_F_BAVAIL]
+    mov [rdi + 32], rax
+    mov rax, [r9 + R_F_FILES]
+    mov [rdi + 40], rax
+    mov rax, [r9 + R_F_FFREE]
+    mov [rdi + 48], rax
+    mov eax, [r9 + R_F_NAMELEN]
+    mov [rdi + 64], rax
+    mov eax, [r9 + R_F_FRSIZE]
+    test eax, eax
+    cmove eax, ecx
+    mov [rdi + 72], rax
+    mov rax, [r12 + F_FLAGS]
+    mov [rdi + 80], rax
+    xor eax, eax
+    mov [rdi + 56], rax
+    mov [rdi + 88], rax
+    mov [rdi + 96], rax
+    mov [rdi + 104], rax
+    mov [rdi + 112], rax
+    mov edx, 120
+    jmp give
+
+    # How much room a value or list needs, for who gave none.
+size:
+    movzx ecx, byte ptr [rbp + C_FIELDS]
+    cmp edx, 4
+    jne unsound
+    cmp qword ptr [rbx + rcx], 0
+    jne unsound
+    mov r8d, [r9 + 9]
+    cmp r8d, XATTR_SIZE_MAX
+    ja unsound
+    free_slot
+    count_served
+    mov rax, r8
+    jmp done
+
     # As much as there is room for.
 bytes:
+    movzx ecx, byte ptr [rbp + C_FIELDS]
+    cmp edx, 4
+    je 1f
+    movzx ecx, byte ptr [rbp + C_ROOM]
     cmp edx, 3
     jne unsound
+1:  mov rax, [rbx + rcx]
+    # An int where the row has C_ROOM.
+    mov ecx, eax
+    cmp edx, 3
+    cmove rax, rcx
     mov edx, [r9 + 9]
-    cmp edx, 0x10000
+    cmp edx, XATTR_SIZE_MAX
     ja unsound
-    movzx ecx, byte ptr [rbp + C_ROOM]
-    mov eax, [rbx + rcx]
-    cmp edx, eax
-    cmova edx, eax
+    cmp rdx, rax
+    cmova rdx, rax
     lea rdi, [r9 + 13]
 
     # edx bytes at rdi to the program, by a call that answers EFAULT where a store would
@@ -999,6 +1166,8 @@ give:
     jne 1f
     count_served
     cmp byte ptr [rbp + C_RESULTS], 3
+    je done
+    cmp byte ptr [rbp + C_RESULTS], 4
     je done
     xor eax, eax
     jmp done

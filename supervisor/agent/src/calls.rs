@@ -6,7 +6,7 @@
 use finesse_wire::Operation;
 
 use crate::layout;
-use row::{ACCESS, MODE, TIMESPEC, ZERO};
+use row::{ACCESS, MODE, OFFSET, ROOM, TIMEVAL, UTIMBUF, ZERO};
 
 /// Registers of a call, as offsets in a block. 0 stands for none.
 mod register {
@@ -27,8 +27,14 @@ mod row {
     pub(super) const ACCESS: u8 = 2;
     /// A field of zero.
     pub(super) const ZERO: u8 = 4;
-    /// The times are `struct timespec[2]`; without this only null pointers are served.
-    pub(super) const TIMESPEC: u8 = 8;
+    /// The times are `struct timeval[2]`, not `struct timespec[2]`.
+    pub(super) const TIMEVAL: u8 = 8;
+    /// The times are `struct utimbuf`.
+    pub(super) const UTIMBUF: u8 = 16;
+    /// The first field has 64 bits: a size that `RLIMIT_FSIZE` limits.
+    pub(super) const OFFSET: u8 = 32;
+    /// The first field says how much room there is, and counts up to `XATTR_SIZE_MAX`.
+    pub(super) const ROOM: u8 = 64;
 }
 
 /// Whether a link in the last component is followed, as the request says it.
@@ -52,7 +58,11 @@ enum Results {
     Nothing = 0,
     Stat = 1,
     Statx = 2,
+    /// A link's text, as much as there is room for.
     Bytes = 3,
+    /// A value or list, or its size where the first field is 0.
+    Sized = 4,
+    Statfs = 5,
 }
 
 /// One call.
@@ -80,6 +90,10 @@ struct Row {
     times: u8,
     /// The mask of statx(2).
     mask: u8,
+    /// The name of an extended attribute.
+    name: u8,
+    /// Its value, and how long that is.
+    value: [u8; 2],
 }
 
 const fn row(number: i64, operation: Operation, dir: u8, path: u8) -> Row {
@@ -100,6 +114,8 @@ const fn row(number: i64, operation: Operation, dir: u8, path: u8) -> Row {
         room: NONE,
         times: NONE,
         mask: NONE,
+        name: NONE,
+        value: [NONE; 2],
     }
 }
 
@@ -150,6 +166,16 @@ impl Row {
         self
     }
 
+    const fn name(mut self, register: u8) -> Self {
+        self.name = register;
+        self
+    }
+
+    const fn value(mut self, value: u8, length: u8) -> Self {
+        self.value = [value, length];
+        self
+    }
+
     const fn results(mut self, results: Results, out: u8, room: u8) -> Self {
         self.results = results;
         self.out = out;
@@ -160,7 +186,7 @@ impl Row {
     fn bytes(self) -> [u8; layout::CALL] {
         let [a, b, c, d] = self.allowed.to_le_bytes();
         let mut bytes = [0; layout::CALL];
-        bytes[..21].copy_from_slice(&[
+        bytes[..24].copy_from_slice(&[
             self.operation as u8,
             self.otherwise as u8,
             self.first[0],
@@ -182,6 +208,9 @@ impl Row {
             self.room,
             self.times,
             self.mask,
+            self.name,
+            self.value[0],
+            self.value[1],
         ]);
         bytes
     }
@@ -220,10 +249,15 @@ static ROWS: &[Row] = &[
     row(libc::SYS_chown, O::Chown, NONE, RDI).fields(RSI, RDX).follow(Always),
     row(libc::SYS_lchown, O::Chown, NONE, RDI).fields(RSI, RDX).follow(Never),
     row(libc::SYS_fchownat, O::Chown, RDI, RSI).fields(RDX, R10).flags(R8, NOFOLLOW | EMPTY_PATH).follow(Unless),
-    row(libc::SYS_utime, O::Utimens, NONE, RDI).times(RSI).follow(Always),
-    row(libc::SYS_utimes, O::Utimens, NONE, RDI).times(RSI).follow(Always),
-    row(libc::SYS_futimesat, O::Utimens, RDI, RSI).times(RDX).follow(Always),
-    row(libc::SYS_utimensat, O::Utimens, RDI, RSI).times(RDX).special(TIMESPEC).flags(R10, NOFOLLOW | EMPTY_PATH).follow(Unless),
+    row(libc::SYS_truncate, O::Truncate, NONE, RDI).fields(RSI, NONE).special(OFFSET),
+    row(libc::SYS_utime, O::Utimens, NONE, RDI).times(RSI).special(UTIMBUF).follow(Always),
+    row(libc::SYS_utimes, O::Utimens, NONE, RDI).times(RSI).special(TIMEVAL).follow(Always),
+    row(libc::SYS_futimesat, O::Utimens, RDI, RSI).times(RDX).special(TIMEVAL).follow(Always),
+    row(libc::SYS_utimensat, O::Utimens, RDI, RSI).times(RDX).flags(R10, NOFOLLOW | EMPTY_PATH).follow(Unless),
+    row(libc::SYS_setxattr, O::Setxattr, NONE, RDI).name(RSI).value(RDX, R10).fields(R8, NONE).follow(Always),
+    row(libc::SYS_lsetxattr, O::Setxattr, NONE, RDI).name(RSI).value(RDX, R10).fields(R8, NONE).follow(Never),
+    row(libc::SYS_removexattr, O::Removexattr, NONE, RDI).name(RSI).follow(Always),
+    row(libc::SYS_lremovexattr, O::Removexattr, NONE, RDI).name(RSI).follow(Never),
     row(libc::SYS_stat, O::Stat, NONE, RDI).follow(Always).results(Results::Stat, RSI, NONE),
     row(libc::SYS_lstat, O::Stat, NONE, RDI).follow(Never).results(Results::Stat, RSI, NONE),
     row(libc::SYS_newfstatat, O::Stat, RDI, RSI).flags(R10, NOFOLLOW | EMPTY_PATH | NO_AUTOMOUNT).follow(Unless).results(Results::Stat, RDX, NONE),
@@ -233,6 +267,11 @@ static ROWS: &[Row] = &[
     row(libc::SYS_faccessat2, O::Access, RDI, RSI).fields(RDX, NONE).special(ACCESS).flags(R10, NOFOLLOW | EMPTY_PATH | EACCESS).follow(Unless),
     row(libc::SYS_readlink, O::Readlink, NONE, RDI).results(Results::Bytes, RSI, RDX),
     row(libc::SYS_readlinkat, O::Readlink, RDI, RSI).results(Results::Bytes, RDX, R10),
+    row(libc::SYS_getxattr, O::Getxattr, NONE, RDI).name(RSI).fields(R10, NONE).special(ROOM).follow(Always).results(Results::Sized, RDX, NONE),
+    row(libc::SYS_lgetxattr, O::Getxattr, NONE, RDI).name(RSI).fields(R10, NONE).special(ROOM).follow(Never).results(Results::Sized, RDX, NONE),
+    row(libc::SYS_listxattr, O::Listxattr, NONE, RDI).fields(RDX, NONE).special(ROOM).follow(Always).results(Results::Sized, RSI, NONE),
+    row(libc::SYS_llistxattr, O::Listxattr, NONE, RDI).fields(RDX, NONE).special(ROOM).follow(Never).results(Results::Sized, RSI, NONE),
+    row(libc::SYS_statfs, O::Statfs, NONE, RDI).results(Results::Statfs, RSI, NONE),
 ];
 
 /// What lies at [`layout::CALLS`]: for each number the row that is its, from 1 on, then the

@@ -71,6 +71,8 @@ pub mod state {
     pub const OPERATIONS: usize = 88;
     /// u64; `st_dev`.
     pub const ST_DEV: usize = 96;
+    /// i64; `f_flags` of statfs(2).
+    pub const F_FLAGS: usize = 104;
     /// The mountpoint's path.
     pub const PREFIX: usize = 0x100;
     /// Longest mountpoint.

@@ -8,7 +8,7 @@ use finesse_agent::layout::{self, block, state};
 use finesse_channel::Geometry;
 use finesse_notify::{read_bytes, write_bytes};
 use finesse_policy::Decision;
-use finesse_wire::{NodeId, Operation};
+use finesse_wire::{MAX_REPLY, MAX_REQUEST, NodeId, Operation};
 
 use super::site::Sites;
 use super::{Seen, Why};
@@ -50,7 +50,9 @@ impl Resident {
             bound: thread.identity().map(|identity| identity.number),
         };
         let geometry = resident.connection.client().geometry();
-        if geometry.slots < layout::SLOTS {
+        let longest = [geometry.request_max, geometry.reply_max].map(|len| len as usize);
+        let is_large = longest[0] >= MAX_REQUEST && longest[1] >= MAX_REPLY;
+        if geometry.slots < layout::SLOTS || !is_large {
             return Err("the channel is too small");
         }
         let blocks = blocks(base, geometry);
@@ -104,7 +106,9 @@ impl Resident {
         page.put(state::DEVICE, &self.mount.device.0.to_le_bytes());
         page.put(state::DEVICE + 4, &self.mount.device.1.to_le_bytes());
         page.put(state::MOUNT_ID, &self.mount.id.to_le_bytes());
-        page.put(state::ST_DEV, &self.mount.facts().st_dev().to_le_bytes());
+        let facts = self.mount.facts();
+        page.put(state::ST_DEV, &facts.st_dev().to_le_bytes());
+        page.put(state::F_FLAGS, &facts.statfs_flags.to_le_bytes());
         let operations = self.operations(thread);
         page.put(state::OPERATIONS, &operations.to_le_bytes());
         // Without one, every path might be below it, and all absolute ones trap.
