@@ -27,10 +27,13 @@ SOAK_STEPS ?= 22500
 # How long the tests of hostile peers write in `make asan`, in seconds.
 HOSTILE ?= 10
 
+# Runs of each program on each file system in `make soak-fast`.
+FAST_RUNS ?= 500
+
 # Cases a property in `make miri`, which interprets: 4 take some minutes.
 CASES ?= 4
 
-.PHONY: help setup build driver test lint check-loom asan miri demo bench suites ports soak-differential clean
+.PHONY: help setup build driver test lint check-loom asan miri demo bench suites ports soak-differential soak-fast clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -107,6 +110,12 @@ soak-differential: setup ## Compare a million random calls on FUSE and bypass, a
 	        $(CARGO) test --locked -p finesse-integration --test end_to_end differential:: -- --nocapture; \
 	    echo "seed $$seed: no difference, $(SOAK_STEPS) steps on each mount"; \
 	done
+
+# A program ends at its first difference; the others go on.
+soak-fast: setup ## Run real programs again and again where they post their calls themselves
+	$(CARGO) build --locked --workspace
+	FINESSE_FAST_RUNS=$(FAST_RUNS) \
+	    $(CARGO) test --locked -p finesse-integration --test end_to_end real_programs:: -- --nocapture
 
 clean: ## Remove what was built
 	$(CARGO) clean

@@ -1,8 +1,9 @@
-//! Programs that people use, on a plain directory, on the plain mount, and under the bypass with either policy:
-//! same status, same words, same trees.
+//! Programs that people use, on a plain directory, on the plain mount, under the bypass with either policy, and
+//! posting their calls themselves: same status, same words, same trees.
 //!
 //! What they do is in `integration/programs`, a script each. `FINESSE_PROGRAMS` (default 1) is how many times as
-//! much they do; above 1, on the memory file system as well. With `--nocapture` each says how long it took.
+//! much they do; above 1, on the memory file system as well. `FINESSE_FAST_RUNS` (default 0) is how often each is
+//! run again posting its calls itself, on either file system; `make soak-fast`. With `--nocapture` each says how long it took.
 
 mod compare;
 mod side;

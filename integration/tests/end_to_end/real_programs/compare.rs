@@ -26,9 +26,14 @@ pub(crate) fn same_everywhere(program: Program) {
         return;
     }
     same_on(program, Setting::PASSTHROUGH, scale);
-    if scale > 1 {
+    if scale > 1 || fast_runs() > 0 {
         same_on(program, Setting::MEMORY, scale);
     }
+}
+
+/// How often a script is run again where it posts its calls itself.
+fn fast_runs() -> u64 {
+    number("FINESSE_FAST_RUNS", 0)
 }
 
 fn same_on(program: Program, setting: Setting, scale: u64) {
@@ -61,6 +66,7 @@ fn same_on(program: Program, setting: Setting, scale: u64) {
             "more",
             &["--policy".into(), twins.policy.clone().into()],
         ),
+        Side::fast(&twins, "fast"),
     ];
     let script = script(program.script);
     let acts = sides
@@ -70,11 +76,11 @@ fn same_on(program: Program, setting: Setting, scale: u64) {
     for (side, act) in sides.iter().zip(&acts).skip(1) {
         same_act(program, (&sides[0], &acts[0]), (side, act));
     }
-    let tree = |at: &Path| scene.tree(at, program.volatile);
-    let expected = tree(&sides[0].at);
+    let expected = scene.tree(&sides[0].at, program.volatile);
     assert!(!expected.is_empty(), "{}: nothing is left", program.script);
-    for side in &sides[1..] {
+    let same_tree = |side: &Side| {
         let what = format!("{}: tree", program.script);
+        let tree = |at: &Path| scene.tree(at, program.volatile);
         assert_same(&what, ("native", &expected), (side.name, &tree(&side.at)));
         // What the kernel's caches say is what lies below.
         if !setting.memory {
@@ -85,13 +91,29 @@ fn same_on(program: Program, setting: Setting, scale: u64) {
                 (&format!("{}'s source", side.name), &below),
             );
         }
-    }
+    };
+    sides[1..].iter().for_each(same_tree);
     sides[2].assert_bypassed(program.changes);
     sides[3].assert_bypassed(program.changes);
     sides[3].assert_bypassed(program.looks);
+    sides[4].assert_bypassed(program.changes);
+    sides[4].assert_bypassed(program.looks);
+    let mut untrapped = 0;
+    for run in 1..=fast_runs() {
+        let side = Side::fast(&twins, &format!("{:04}", run % 10_000));
+        let act = scene.run(&side.launcher, &script, &side.at);
+        same_act(program, (&sides[0], &acts[0]), (&side, &act));
+        same_tree(&side);
+        untrapped += side.report().untrapped();
+        fs::remove_dir_all(&side.at).unwrap();
+        println!(
+            "{} ({:?}): run {run} without a difference, {untrapped} calls without a trap so far",
+            program.script, program.shell
+        );
+    }
 }
 
-/// One of the four ways to run a script.
+/// One of the ways to run a script.
 #[derive(Debug)]
 struct Side {
     name: &'static str,
@@ -128,6 +150,15 @@ impl Side {
         }
     }
 
+    fn fast(twins: &Twins, work: &str) -> Side {
+        let options = [
+            "--fast".into(),
+            "--policy".into(),
+            twins.policy.clone().into(),
+        ];
+        Side::bypass("fast", twins, work, &options)
+    }
+
     /// Where a pass-through file system keeps the tree.
     fn source(&self, twins: &Twins) -> PathBuf {
         let twin = match self.report {
@@ -137,11 +168,15 @@ impl Side {
         twin.source.join(self.at.file_name().unwrap())
     }
 
+    fn report(&self) -> Report {
+        Report::read(self.report.as_ref().unwrap())
+    }
+
     /// Fails for a call of which no variant was bypassed.
     fn assert_bypassed(&self, calls: &[super::Call]) {
-        let report = Report::read(self.report.as_ref().unwrap());
+        let report = self.report();
         for variants in calls {
-            let bypassed: u64 = variants.iter().map(|call| report.bypassed(call)).sum();
+            let bypassed: u64 = variants.iter().map(|call| report.reached(call)).sum();
             assert!(
                 bypassed > 0,
                 "{}: never bypassed: {variants:?} in {report:#?}",
@@ -172,15 +207,15 @@ fn same_act(program: Program, (_, native): (&Side, &Act), (side, act): (&Side, &
     );
 }
 
-fn say_how_long(program: Program, setting: Setting, acts: &[Act; 4]) {
-    let [native, fuse, bypass, all] = acts.each_ref().map(|act| act.took.as_millis());
+fn say_how_long(program: Program, setting: Setting, acts: &[Act; 5]) {
+    let [native, fuse, bypass, all, fast] = acts.each_ref().map(|act| act.took.as_millis());
     let on = if setting.memory {
         "memory"
     } else {
         "pass-through"
     };
     println!(
-        "{} ({:?}) on {on}: native {native} ms, FUSE {fuse} ms, bypass {bypass} ms, bypass of all {all} ms",
+        "{} ({:?}) on {on}: native {native} ms, FUSE {fuse} ms, bypass {bypass} ms, bypass of all {all} ms, fast {fast} ms",
         program.script, program.shell
     );
 }
