@@ -1,5 +1,7 @@
 //! A program that posts its requests itself (`finesse-run --fast`).
 
+mod soundness;
+
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -34,13 +36,17 @@ fn resident(kind: Kind, setting: Setting) {
     let Some(program) = guest::build(kind, "resident.c", twins.dir.path()) else {
         return;
     };
-    let arguments = |dir: &Path| -> Vec<OsString> {
+    same_and_posted(&twins, |dir| {
         let mut arguments = vec![program.clone().into(), dir.into()];
         if nix::unistd::geteuid().is_root() {
             arguments.push("switch-users".into());
         }
         arguments
-    };
+    });
+}
+
+/// Runs a guest, which is told where, on the plain mount and posting its calls itself.
+fn same_and_posted(twins: &Twins, arguments: impl Fn(&Path) -> Vec<OsString>) {
     let plain = timed::run(&mut timed::command(&arguments(twins.plain.path())), LIMIT);
     let report = twins.dir.path().join("report.json");
     let mut fast: Vec<OsString> = vec!["--report-json".into(), report.clone().into(), "--".into()];

@@ -10,6 +10,10 @@ pub(crate) enum Kind {
     GlibcStatic,
     GlibcDynamic,
     MuslStatic,
+    CppStatic,
+    CppDynamic,
+    /// A shared library, with a word for the preprocessor.
+    Library(&'static str),
     /// Neither libc nor start-up code.
     Bare,
     Go,
@@ -21,6 +25,9 @@ impl Kind {
             Kind::GlibcStatic => ("gcc", &["-static", "-pthread"]),
             Kind::GlibcDynamic => ("gcc", &["-pthread"]),
             Kind::MuslStatic => ("musl-gcc", &["-static", "-pthread"]),
+            Kind::CppStatic => ("g++", &["-static", "-pthread"]),
+            Kind::CppDynamic => ("g++", &["-pthread"]),
+            Kind::Library(_) => ("gcc", &["-shared", "-fPIC"]),
             Kind::Bare => (
                 "gcc",
                 &[
@@ -34,6 +41,9 @@ impl Kind {
         };
         let mut command = Command::new(compiler);
         command.args(options);
+        if let Kind::Library(word) = self {
+            command.arg(word);
+        }
         if let Kind::Go = self {
             // Nothing from the network, and no module: one file.
             command.envs([

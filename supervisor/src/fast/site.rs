@@ -3,6 +3,8 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use finesse_agent::layout;
 use finesse_notify::Notification;
@@ -17,7 +19,7 @@ const SYSCALL: [u8; 2] = [0x0F, 0x05];
 const LEN: u64 = 7;
 
 /// Whether these bytes are text of a file: what programs write themselves may be looked at
-/// or written again, and a shared mapping is the file.
+/// or written again, through a memfd too, and a shared mapping is the file.
 fn is_of_a_file(tid: u32, from: u64, to: u64) -> bool {
     let maps = i32::try_from(tid)
         .ok()
@@ -26,13 +28,17 @@ fn is_of_a_file(tid: u32, from: u64, to: u64) -> bool {
         maps.iter().any(|map| {
             map.address.0 <= from
                 && to <= map.address.1
-                && matches!(map.pathname, MMapPath::Path(_))
+                && matches!(&map.pathname, MMapPath::Path(path) if !is_memfd(path))
                 && map
                     .perms
                     .contains(MMPermissions::PRIVATE | MMPermissions::EXECUTE)
                 && !map.perms.contains(MMPermissions::WRITE)
         })
     })
+}
+
+fn is_memfd(path: &Path) -> bool {
+    path.as_os_str().as_bytes().starts_with(b"/memfd:")
 }
 
 /// The instruction before the call that gives way, if it is one that may: `text` is the
