@@ -7,6 +7,7 @@
 mod alone;
 mod inject;
 mod memory;
+mod moves;
 mod resident;
 mod site;
 

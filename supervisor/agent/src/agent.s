@@ -217,7 +217,7 @@ init:
     mov eax, SYS_mmap
     mov edi, 0x050F0000
     mov esi, 0x10000
-    mov edx, 1
+    mov edx, 5
     mov r10d, 0x100022
     mov r8, -1
     xor r9d, r9d

@@ -35,6 +35,12 @@ pub const PATH: u64 = 0x1000;
 pub const RING: u64 = 0x10_0000;
 /// The table that rewritten sites jump through: its address ends in the bytes of `syscall`.
 pub const TABLE: u64 = 0x050F_0000;
+/// In the table, the jumps of those sites that jump there themselves: `jmp [rip]`, where to.
+pub const NEAR: u64 = 0x8000;
+/// Length of such a jump, rounded up.
+pub const NEAR_LEN: u64 = 16;
+/// Length of the table.
+pub const TABLE_LEN: u64 = 0x1_0000;
 
 /// How far below the stack pointer the bootstrap begins to push. The supervisor puts there
 /// the length of the text that it overwrites, a u64, and the text, [`SAVED_MAX`] at most: above

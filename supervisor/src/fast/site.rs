@@ -13,6 +13,7 @@ use procfs::process::{MMPermissions, MMapPath, Process};
 
 use super::alone::is_alone;
 use super::memory::Memory;
+use super::moves;
 
 const SYSCALL: [u8; 2] = [0x0F, 0x05];
 /// The instruction before the call, and the call.
@@ -99,14 +100,14 @@ impl Sites {
         let mut text = [0; 8];
         memory.read(start - 1, &mut text)?;
         let Some(displaced) = displaced(text, notification.number()) else {
-            return Ok(false);
+            return self.rewrite_before_moves(&memory, notification);
         };
         if self.stubs >= layout::MAX_STUBS {
             return Ok(false);
         }
         let stub = self.base + layout::STUBS + self.stubs * layout::STUB;
         let word = layout::TABLE + self.stubs * 8;
-        memory.write(stub, &self.stub(stub, displaced, after, site))?;
+        memory.write(stub, &self.stub(stub, &displaced, after, site))?;
         memory.write(word, &stub.to_le_bytes())?;
         // jmp [disp32]; the displacement's upper half is the call itself.
         let [low, high, ..] = word.to_le_bytes();
@@ -115,9 +116,43 @@ impl Sites {
         Ok(true)
     }
 
-    /// The displaced instruction, the descriptor into r11, a jump to the agent; at 40 the
+    /// As [`moves`] has it: the first instruction becomes a jump to a jump to the stub, where
+    /// the text is near enough to the table.
+    fn rewrite_before_moves(
+        &mut self,
+        memory: &Memory,
+        notification: &Notification,
+    ) -> io::Result<bool> {
+        let (tid, after) = (notification.tid(), notification.returns_to());
+        let mut text = [0; moves::LONGEST];
+        memory.read(after - moves::LONGEST as u64, &mut text)?;
+        let Some(displaced) = moves::before_call(&text, notification.number()) else {
+            return Ok(false);
+        };
+        let site = after - SYSCALL.len() as u64;
+        let start = site - displaced.len() as u64;
+        let near = layout::TABLE + layout::NEAR + self.stubs * layout::NEAR_LEN;
+        let distance = near.wrapping_sub(start + moves::JUMP).cast_signed();
+        let Ok(distance) = i32::try_from(distance) else {
+            return Ok(false);
+        };
+        if !is_of_a_file(tid, start - 1, after) || self.stubs >= layout::MAX_STUBS {
+            return Ok(false);
+        }
+        let stub = self.base + layout::STUBS + self.stubs * layout::STUB;
+        memory.write(stub, &self.stub(stub, displaced, after, site))?;
+        // jmp [rip]; the address follows.
+        let jump = [[0xFF, 0x25, 0, 0, 0, 0].as_slice(), &stub.to_le_bytes()].concat();
+        memory.write(near, &jump)?;
+        let jump = [[0xE9].as_slice(), &distance.to_le_bytes()].concat();
+        memory.write(start, &jump)?;
+        self.stubs += 1;
+        Ok(true)
+    }
+
+    /// The displaced instructions, the descriptor into r11, a jump to the agent; at 40 the
     /// descriptor: the call, a jump back, where to, where the site's own call is.
-    fn stub(&self, at: u64, displaced: [u8; 5], after: u64, site: u64) -> [u8; 64] {
+    fn stub(&self, at: u64, displaced: &[u8], after: u64, site: u64) -> [u8; 64] {
         const DESCRIPTOR: u64 = 40;
         let mut stub = [0xCC; 64];
         let mut put = |offset: usize, bytes: &[u8]| {
@@ -127,11 +162,14 @@ impl Sites {
             let [a, b, c, d, ..] = to.wrapping_sub(from).to_le_bytes();
             [a, b, c, d]
         };
-        put(0, &displaced);
-        put(5, &[0x4C, 0x8D, 0x1D]);
-        put(8, &relative(at + 12, at + DESCRIPTOR));
-        put(12, &[0xE9]);
-        put(13, &relative(at + 17, self.base + finesse_agent::entry()));
+        let len = displaced.len();
+        let end = at + len as u64;
+        put(0, displaced);
+        put(len, &[0x4C, 0x8D, 0x1D]);
+        put(len + 3, &relative(end + 7, at + DESCRIPTOR));
+        put(len + 7, &[0xE9]);
+        let entry = self.base + finesse_agent::entry();
+        put(len + 8, &relative(end + 12, entry));
         put(40, &SYSCALL);
         // jmp [rip]; 8 bytes on from the descriptor.
         put(42, &[0xFF, 0x25, 0, 0, 0, 0]);
@@ -163,7 +201,7 @@ mod tests {
     fn a_site_jumps_to_its_stub_and_the_stub_back() {
         let sites = Sites::new(0x1234_0000_0000);
         let at = 0x1234_0001_0040;
-        let stub = sites.stub(at, [0xB8, 87, 0, 0, 0], 0x40_1007, 0x40_1005);
+        let stub = sites.stub(at, &[0xB8, 87, 0, 0, 0], 0x40_1007, 0x40_1005);
         let relative = |offset: usize| {
             let bytes = stub[offset..offset + 4].try_into().unwrap();
             i64::from(i32::from_le_bytes(bytes))

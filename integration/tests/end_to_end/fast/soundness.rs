@@ -59,9 +59,9 @@ struct Watched {
 
 impl Watched {
     /// Started by `launcher`, which may be empty. None, with the reason printed, when something is missing.
-    fn start(launcher: &[&str]) -> Option<Watched> {
+    fn start(kind: Kind, launcher: &[&str]) -> Option<Watched> {
         let twins = Twins::mount(FAST, "")?;
-        let program = guest::build(Kind::GlibcStatic, "watched.c", twins.dir.path())?;
+        let program = guest::build(kind, "watched.c", twins.dir.path())?;
         let report = twins.dir.path().join("report.json");
         let run = twins.finesse_run(&[
             "--report-json".as_ref(),
@@ -96,14 +96,26 @@ impl Watched {
         timed::until("it goes on", LIMIT, || self.words().1 >= before + more);
     }
 
-    fn stop(self) {
+    fn stop(self) -> Report {
         fs::write(self.twins.bypass.path().join("stop"), "").unwrap();
         let done = self.running.finish(LIMIT);
         assert!(done.status.success(), "{done:?}");
         assert!(done.out.ends_with(".\nwrong: 0\n"), "{done:?}");
         assert_eq!(done.err, "");
-        let untrapped = Report::read(&self.report).untrapped();
+        let report = Report::read(&self.report);
+        let untrapped = report.untrapped();
         assert!(untrapped > UNTRAPPED, "{untrapped} calls without a trap");
+        report
+    }
+}
+
+/// stat(2) is made where moves stand before the call.
+#[test]
+fn musl_posts_itself_from_its_own_sites() {
+    if let Some(watched) = Watched::start(Kind::MuslStatic, &[]) {
+        watched.make_rounds(2);
+        let report = watched.stop();
+        report.assert_untrapped(&["mkdir", "stat", "rmdir"]);
     }
 }
 
@@ -121,7 +133,10 @@ fn traced_from_the_start() {
     if !have("strace") {
         return;
     }
-    if let Some(watched) = Watched::start(&["strace", "-f", "-o", "/dev/null", "--"]) {
+    if let Some(watched) = Watched::start(
+        Kind::GlibcStatic,
+        &["strace", "-f", "-o", "/dev/null", "--"],
+    ) {
         watched.make_rounds(3);
         watched.stop();
     }
@@ -143,7 +158,7 @@ fn traced_meanwhile() {
     if !have("strace") {
         return;
     }
-    let Some(watched) = Watched::start(&[]) else {
+    let Some(watched) = Watched::start(Kind::GlibcStatic, &[]) else {
         return;
     };
     let log = watched.twins.dir.path().join("log");
@@ -162,7 +177,7 @@ fn debugged_meanwhile() {
     if !have("gdb") {
         return;
     }
-    let Some(watched) = Watched::start(&[]) else {
+    let Some(watched) = Watched::start(Kind::GlibcStatic, &[]) else {
         return;
     };
     for commands in [
