@@ -98,8 +98,8 @@ mod tests {
         }
         let paths = layout::PATHS + u64::from(layout::SLOTS) * layout::PATH;
         assert!(paths < layout::RING);
-        assert!(layout::MAX_STUBS * 8 <= layout::NEAR);
-        assert!(layout::NEAR + layout::MAX_STUBS * layout::NEAR_LEN <= layout::TABLE_LEN);
+        const { assert!(layout::MAX_STUBS * 8 <= layout::NEAR) };
+        const { assert!(layout::NEAR + layout::MAX_STUBS * layout::NEAR_LEN <= layout::TABLE_LEN) };
         let blocks = u64::from(layout::SLOTS) * layout::BLOCK as u64;
         assert!(layout::BLOCKS + blocks <= layout::SERVED);
     }
