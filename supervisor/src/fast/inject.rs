@@ -3,7 +3,7 @@
 //! The thread waits in a trapped call. The code to which it will return is overwritten
 //! with the bootstrap, which maps the agent; the agent maps the rest and calls us; we put
 //! the code back and answer. If we die meanwhile, the agent puts it back. Sound only while
-//! nobody else runs in that memory and the process has no signal handlers.
+//! nobody else runs in that memory and the process handles no signals but its own faults.
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -150,6 +150,19 @@ fn parent(status: &procfs::process::Status) -> u32 {
     u32::try_from(status.ppid).unwrap_or(0)
 }
 
+/// Signals that only faults of its own code raise in a process, which makes none while the
+/// bootstrap runs. Every Rust program handles two of them, to name a stack overflow.
+const FAULTS: u64 = bit(libc::SIGILL)
+    | bit(libc::SIGTRAP)
+    | bit(libc::SIGBUS)
+    | bit(libc::SIGFPE)
+    | bit(libc::SIGSEGV);
+
+/// Of a signal in the masks of proc_pid_status(5).
+const fn bit(signal: libc::c_int) -> u64 {
+    1 << (signal - 1)
+}
+
 fn check_target(tid: u32, base: u64) -> Result<(), Why> {
     let process = i32::try_from(tid)
         .ok()
@@ -159,7 +172,7 @@ fn check_target(tid: u32, base: u64) -> Result<(), Why> {
     if !is_alone(tid) {
         return Err("others run in its memory");
     }
-    if status.sigcgt != 0 {
+    if status.sigcgt & !FAULTS != 0 {
         return Err("it handles signals");
     }
     if share_memory(tid, parent(&status)) != Some(false) {
