@@ -96,13 +96,6 @@ impl Policy {
         *self.defaults.get(operation) != Decision::Kernel
     }
 
-    /// Whether some call is answered with an errno.
-    pub fn refuses(&self) -> bool {
-        let refuses = |decision: &Decision| matches!(decision, Decision::Refuse(_));
-        self.rules.iter().any(|rule| refuses(&rule.decision))
-            || Operation::all().any(|operation| refuses(self.defaults.get(operation)))
-    }
-
     /// Whether some rule has a path pattern, so that the full text of paths is needed.
     pub fn needs_paths(&self) -> bool {
         self.rules.iter().any(|rule| rule.path.is_some())
@@ -214,13 +207,25 @@ action = "bypass"
     #[test]
     fn paths_are_needed_only_by_operations_with_path_rules() {
         let policy = policy(PLACES);
-        assert!(policy.needs_paths() && policy.refuses());
-        assert!(!Policy::bypass_all().refuses());
+        assert!(policy.needs_paths());
         let narrowed = policy.for_program(Path::new("/bin/rm"));
         assert!(narrowed.needs_path(Operation::Unlink));
         assert!(!narrowed.needs_path(Operation::Mkdir));
         assert_eq!(narrowed.fixed(Operation::Mkdir), None);
         assert!(!narrowed.needs_path(Operation::Stat));
+    }
+
+    #[test]
+    fn refusals_are_not_by_mount_alone() {
+        let by_mount_alone = |text| {
+            let policy = policy(text).for_program(Path::new("/bin/rm"));
+            policy.is_by_mount_alone()
+        };
+        assert!(by_mount_alone("[[rule]]\nmount = '/m'\naction = 'kernel'"));
+        assert!(!by_mount_alone("[[rule]]\nmount = '/m'\naction = 'EIO'"));
+        assert!(!by_mount_alone("[defaults]\nstat = 'EIO'"));
+        let hidden = "[[rule]]\naction = 'kernel'\n[[rule]]\npath = '/m/x'\naction = 'EIO'";
+        assert!(by_mount_alone(hidden));
     }
 
     #[test]
@@ -245,8 +250,10 @@ action = "bypass"
         );
         let rm = policy.for_program(Path::new("/bin/rm"));
         assert!(rm.needs_path(Operation::Unlink));
+        assert!(!rm.is_by_mount_alone());
         let other = policy.for_program(Path::new("/bin/mv"));
         assert_eq!(other.fixed(Operation::Unlink), Some(Bypass));
+        assert!(other.is_by_mount_alone());
         let opt = policy.for_program(Path::new("/opt/a/b"));
         assert_eq!(opt.fixed(Operation::Unlink), Some(Kernel));
     }

@@ -25,6 +25,7 @@ pub struct Call<'a> {
 #[derive(Clone, Debug)]
 pub struct ProgramPolicy {
     routes: Arc<PerOperation<Route>>,
+    by_mount_alone: bool,
 }
 
 /// What is left to ask about an operation once the program is known.
@@ -44,6 +45,7 @@ impl ProgramPolicy {
             Route::new(rules, operation, *defaults.get(operation))
         });
         ProgramPolicy {
+            by_mount_alone: Operation::all().all(|it| routes.get(it).is_by_mount_alone()),
             routes: Arc::new(routes),
         }
     }
@@ -70,6 +72,12 @@ impl ProgramPolicy {
         self.routes.get(operation).needs_path
     }
 
+    /// Whether every decision is to bypass or to leave to the kernel, and depends on nothing
+    /// but operation and mount.
+    pub fn is_by_mount_alone(&self) -> bool {
+        self.by_mount_alone
+    }
+
     /// The decision on this operation if it is the same for each mount and path.
     pub fn fixed(&self, operation: Operation) -> Option<Decision> {
         let route = self.routes.get(operation);
@@ -78,6 +86,12 @@ impl ProgramPolicy {
 }
 
 impl Route {
+    fn is_by_mount_alone(&self) -> bool {
+        let mut decisions = self.rules.iter().map(|rule| rule.decision);
+        let refuses = |decision| matches!(decision, Decision::Refuse(_));
+        !self.needs_path && !refuses(self.otherwise) && !decisions.any(refuses)
+    }
+
     fn new(rules: &[Arc<Rule>], operation: Operation, default: Decision) -> Route {
         let mut otherwise = default;
         let mut asked = Vec::new();

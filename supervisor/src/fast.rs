@@ -19,7 +19,6 @@ use std::sync::{Arc, Weak};
 
 use finesse_agent::layout;
 use finesse_notify::{Notification, Resident as Area};
-use finesse_policy::Policy;
 use finesse_wire::NodeId;
 use parking_lot::Mutex;
 use rustix::fs::MemfdFlags;
@@ -27,12 +26,16 @@ use rustix::fs::MemfdFlags;
 use crate::calls::Event;
 use crate::connection::Connection;
 use crate::mounts::Mount;
+use crate::report::{Note, Report};
 use crate::targets::{Process, Thread, share_memory};
 use inject::Boot;
 use resident::Resident;
 
 /// Calls that a program makes before it gets the agent: fewer do not pay for it.
 const WORTH_IT: u32 = 16;
+
+/// The agent looks at no paths and refuses nothing.
+const POLICY: Why = "the policy judges its paths, or refuses it calls";
 
 /// Why a target stays on traps.
 pub(crate) type Why = &'static str;
@@ -49,6 +52,7 @@ pub(crate) struct FastPath {
     processes: Mutex<HashMap<u32, Weak<Process>>>,
     /// Changes of mounts that the processes were told of; each is counted before they are.
     changes: AtomicU64,
+    report: Arc<Report>,
 }
 
 /// How far a process has come.
@@ -84,20 +88,15 @@ pub(crate) enum Served {
     TakenOver(Arc<Connection>, Arc<Mount>, u32),
 }
 
-/// Where the agent is to lie in all targets of one run; none where the policy looks at
-/// paths or refuses calls, which the agent does not.
-pub(crate) fn choose_base(policy: &Policy) -> io::Result<Option<u64>> {
-    if policy.needs_paths() || policy.refuses() {
-        tracing::warn!("--fast does nothing: the policy has path patterns, or refuses calls");
-        return Ok(None);
-    }
+/// Where the agent is to lie in all targets of one run.
+pub(crate) fn choose_base() -> io::Result<u64> {
     let mut bytes = [0; 4];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
     let random = u64::from(u32::from_le_bytes(bytes));
     // Above what programs are loaded at, below where the kernel puts mappings; the whole
     // area within 4 GiB, as the filter compares the halves of an address.
     let base = 0x1000_0000_0000 | (random & 0xFFF) << 32 | (random >> 12 & 0xFFF) << 16;
-    Ok(Some(base))
+    Ok(base)
 }
 
 /// What the filter has to know.
@@ -116,7 +115,7 @@ pub(crate) fn is_agents(base: u64, address: u64) -> bool {
 }
 
 impl FastPath {
-    pub(crate) fn new(base: u64) -> io::Result<Self> {
+    pub(crate) fn new(base: u64, report: Arc<Report>) -> io::Result<Self> {
         let agent = rustix::fs::memfd_create("finesse-agent", MemfdFlags::CLOEXEC)?;
         rustix::fs::ftruncate(&agent, layout::PASSING_END)?;
         rustix::io::pwrite(&agent, finesse_agent::image(), 0)?;
@@ -126,6 +125,7 @@ impl FastPath {
             agent,
             processes: Mutex::default(),
             changes: AtomicU64::new(0),
+            report,
         })
     }
 
@@ -141,16 +141,29 @@ impl FastPath {
     /// Learns from a call that traps: injects the agent, rewrites the site, grants the
     /// directory.
     pub(crate) fn consider(&self, seen: Seen<'_>) {
-        let mut stage = seen.thread.process().stage().lock();
+        let process = seen.thread.process();
+        let mut stage = process.stage().lock();
         match &mut *stage {
-            Stage::Counting(calls) if *calls < WORTH_IT => *calls += 1,
-            Stage::Counting(_) => *stage = self.inject(seen),
+            Stage::Counting(calls) => {
+                *calls += 1;
+                if *calls == 1 {
+                    self.note(process, Note::Met);
+                }
+                if !process.policy().is_by_mount_alone() {
+                    *stage = self.stays_on_traps(process, POLICY);
+                } else if *calls > WORTH_IT {
+                    *stage = self.inject(seen);
+                }
+            }
             Stage::Resident(resident) => {
-                resident.learn(seen);
+                if let Some(note) = resident.learn(seen) {
+                    self.note(process, note);
+                }
                 self.take_back_what_is_old(seen.notification.tid(), seen.changes);
             }
             Stage::Booting(_) | Stage::Off => {}
         }
+        self.note(process, Note::Trapped);
     }
 
     fn inject(&self, seen: Seen<'_>) -> Stage {
@@ -163,7 +176,7 @@ impl FastPath {
                 processes.insert(process.tgid(), Arc::downgrade(process));
                 Stage::Booting(boot)
             }
-            Err(why) => off(seen.thread.process(), why),
+            Err(why) => self.stays_on_traps(seen.thread.process(), why),
         }
     }
 
@@ -182,8 +195,11 @@ impl FastPath {
             Stage::Booting(boot) => {
                 let changes = boot.changes();
                 *stage = match boot.finish(self, notification, thread) {
-                    Ok(resident) => Stage::Resident(resident),
-                    Err(why) => off(thread.process(), why),
+                    Ok(resident) => {
+                        self.note(thread.process(), Note::HasAgent);
+                        Stage::Resident(resident)
+                    }
+                    Err(why) => self.stays_on_traps(thread.process(), why),
                 };
                 self.take_back_what_is_old(notification.tid(), changes);
                 Served::Done
@@ -192,6 +208,7 @@ impl FastPath {
                 let connection = Arc::clone(resident.connection());
                 let mount = Arc::clone(resident.mount());
                 *stage = Stage::Resident(resident);
+                self.note(thread.process(), Note::Trapped);
                 Served::TakenOver(connection, mount, self.slot(notification))
             }
             // Forged: no agent asks then.
@@ -209,45 +226,58 @@ impl FastPath {
     }
 
     /// A target is about to change something that its requests hang on: it posts nothing
-    /// until it traps again and is found to be as it should. Returns the calls that it has
-    /// made without a trap, by number, if it ends.
-    pub(crate) fn observe(
-        &self,
-        tid: u32,
-        thread: Option<&Thread>,
-        event: Event,
-    ) -> Vec<(i32, u64)> {
+    /// until it traps again and is found to be as it should.
+    pub(crate) fn observe(&self, tid: u32, thread: Option<&Thread>, event: Event) {
         // First, and whoever it is: a child of vfork(2) has the memory of its parent.
         let has_agent = resident::disable(self.base, tid);
         if has_agent && !matches!(event, Event::Exit | Event::Exec | Event::Adopts) {
             self.leave_sharers(tid, thread);
         }
-        let Some(thread) = thread else {
-            return Vec::new();
+        let Some(process) = thread.map(Thread::process) else {
+            return;
         };
-        let mut stage = thread.process().stage().lock();
+        let mut stage = process.stage().lock();
         let Stage::Resident(resident) = &mut *stage else {
-            return Vec::new();
+            return;
         };
         let is_single = alone::is_alone(tid);
         match event {
-            Event::Exit => return resident.served(tid),
-            Event::Exec => {}
+            Event::Exit | Event::Exec => self.count_untrapped(process, resident, tid),
             Event::Umask(_) if is_single => {}
             Event::Credentials if is_single => resident.unbind(),
             Event::Umask(_) | Event::Credentials => {
-                resident.unbind();
-                *stage = off(
-                    thread.process(),
-                    "others may change credentials or umask, or not, in its memory",
-                );
+                let why = "others may change credentials or umask, or not, in its memory";
+                *stage = self.agent_off(process, resident, tid, why);
             }
-            _ => {
-                resident.unbind();
-                *stage = off(thread.process(), "it confines itself");
-            }
+            Event::Adopts => *stage = self.agent_off(process, resident, tid, "it adopts orphans"),
+            _ => *stage = self.agent_off(process, resident, tid, "it confines itself"),
         }
-        Vec::new()
+    }
+
+    /// The agent in the memory of `tid`, disabled, is enabled no more.
+    fn agent_off(&self, process: &Process, resident: &mut Resident, tid: u32, why: Why) -> Stage {
+        resident.unbind();
+        self.count_untrapped(process, resident, tid);
+        tracing::debug!("the agent of process {} is off: {why}", process.tgid());
+        self.note(process, Note::AgentOff(why));
+        Stage::Off
+    }
+
+    fn count_untrapped(&self, process: &Process, resident: &mut Resident, tid: u32) {
+        for (number, calls) in resident.newly_served(tid) {
+            self.report
+                .add_untrapped(process.executable(), number, calls);
+        }
+    }
+
+    fn stays_on_traps(&self, process: &Process, why: Why) -> Stage {
+        tracing::debug!("process {} stays on traps: {why}", process.tgid());
+        self.note(process, Note::Without(why));
+        Stage::Off
+    }
+
+    fn note(&self, process: &Process, note: Note) {
+        self.report.note(process.executable(), note);
     }
 
     /// A thread is about to be somebody else than the other processes that run in its memory
@@ -264,13 +294,13 @@ impl FastPath {
             if share_memory(tid, other.tgid()) == Some(true) {
                 let mut stage = other.stage().lock();
                 resident::disable(self.base, tid);
-                match &mut *stage {
-                    Stage::Resident(resident) => resident.unbind(),
-                    Stage::Counting(_) => {}
+                let why = "another process in its memory is somebody else";
+                *stage = match &mut *stage {
+                    Stage::Resident(resident) => self.agent_off(&other, resident, tid, why),
+                    Stage::Counting(_) => self.stays_on_traps(&other, why),
                     // The former was alone when that began.
                     Stage::Booting(_) | Stage::Off => continue,
-                }
-                *stage = off(&other, "another process in its memory is somebody else");
+                };
             }
         }
     }
@@ -282,9 +312,4 @@ impl FastPath {
             resident::disable(self.base, *process);
         }
     }
-}
-
-fn off(process: &Process, why: Why) -> Stage {
-    tracing::debug!("process {} stays on traps: {why}", process.tgid());
-    Stage::Off
 }

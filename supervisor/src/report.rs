@@ -1,7 +1,11 @@
 //! What became of the trapped calls.
 
+mod programs;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use hdrhistogram::Histogram;
@@ -10,6 +14,8 @@ use serde::Serialize;
 
 use crate::calls;
 use crate::reason::Reason;
+pub(crate) use programs::Note;
+use programs::Programs;
 
 /// What became of one call.
 #[derive(Clone, Copy, Debug)]
@@ -28,12 +34,13 @@ pub(crate) enum Outcome {
 #[derive(Debug)]
 pub(crate) struct Report {
     calls: Option<Mutex<HashMap<i32, Line>>>,
+    programs: Programs,
 }
 
 #[derive(Debug, Default)]
 struct Line {
     bypassed: u64,
-    /// Without a trap: posted by the program itself, if it has ended.
+    /// Without a trap: posted by the program itself, if that has told so.
     untrapped: u64,
     failed: u64,
     refused: u64,
@@ -46,6 +53,7 @@ struct Line {
 #[derive(Debug, Serialize)]
 struct Json {
     calls: Vec<JsonLine>,
+    fast: programs::Json,
 }
 
 #[derive(Debug, Serialize)]
@@ -65,13 +73,22 @@ impl Report {
     pub(crate) fn new(wanted: bool) -> Self {
         Report {
             calls: wanted.then(Mutex::default),
+            programs: Programs::default(),
         }
     }
 
-    /// A program ends that posted so many of these calls itself.
-    pub(crate) fn add_untrapped(&self, number: i32, count: u64) {
+    /// Something happened to a process of this program on the fast path.
+    pub(crate) fn note(&self, program: &Arc<Path>, note: Note) {
+        if self.calls.is_some() {
+            self.programs.note(program, note);
+        }
+    }
+
+    /// A process of this program posted so many of these calls itself.
+    pub(crate) fn add_untrapped(&self, program: &Arc<Path>, number: i32, count: u64) {
         let Some(calls) = &self.calls else { return };
         calls.lock().entry(number).or_default().untrapped += count;
+        self.programs.note(program, Note::Untrapped(count));
     }
 
     /// Notes what became of the system call `number`, received at `started`.
@@ -101,6 +118,7 @@ impl Report {
     pub(crate) fn to_json(&self) -> String {
         let json = Json {
             calls: self.lines(),
+            fast: self.programs.to_json(),
         };
         serde_json::to_string_pretty(&json).unwrap_or_else(|e| format!("{{\"error\":\"{e}\"}}"))
     }
@@ -134,6 +152,7 @@ impl Report {
                 reasons.join(", ")
             );
         }
+        table.push_str(&self.programs.to_json().to_text());
         table
     }
 

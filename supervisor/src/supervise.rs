@@ -209,16 +209,19 @@ fn work(setup: Setup, heirs: Heirs, ledger: Arc<Ledger>) -> io::Result<()> {
         PidfdFlags::empty(),
     )?;
     raise_descriptor_limit();
-    let fast = setup.fast.map(FastPath::new).transpose()?;
+    let report = Arc::new(Report::new(
+        setup.print_report || setup.report_json.is_some(),
+    ));
+    let fast = setup
+        .fast
+        .map(|base| FastPath::new(base, Arc::clone(&report)));
+    let fast = fast.transpose()?;
     let null = dev_null()?;
     confine(if fast.is_some() {
         Writes::Text
     } else {
         Writes::Nothing
     });
-    let report = Arc::new(Report::new(
-        setup.print_report || setup.report_json.is_some(),
-    ));
     let targets = Targets::new(Arc::new(setup.policy))?;
     if setup.adopts {
         targets.note_foster(setup.program);

@@ -307,10 +307,7 @@ impl Worker {
             return;
         };
         let met = self.shared.targets.thread(tid).ok();
-        let thread = met.as_ref().map(|met| met.thread.as_ref());
-        for (number, calls) in fast.observe(tid, thread, event) {
-            self.shared.report.add_untrapped(number, calls);
-        }
+        fast.observe(tid, met.as_ref().map(|met| met.thread.as_ref()), event);
     }
 
     /// A call from the code that we put into a target.

@@ -1,5 +1,6 @@
 //! A program that posts its requests itself (`finesse-run --fast`).
 
+mod reasons;
 mod soundness;
 
 use std::ffi::OsString;

@@ -1,12 +1,28 @@
 //! Reading what `--report-json` wrote.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
 
 /// What became of the calls, by system call.
 #[derive(Debug)]
 pub(crate) struct Report {
     calls: BTreeMap<String, Line>,
+    programs: Vec<Program>,
+}
+
+/// What became of a program on the fast path.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Program {
+    program: PathBuf,
+    pub(crate) processes: u64,
+    pub(crate) with_agent: u64,
+    pub(crate) untrapped: u64,
+    pub(crate) trapped: u64,
+    pub(crate) sites_rewritten: BTreeMap<String, u64>,
+    pub(crate) sites_left: BTreeMap<String, u64>,
+    pub(crate) on_traps: BTreeMap<String, u64>,
 }
 
 #[derive(Debug)]
@@ -40,7 +56,14 @@ impl Report {
         };
         Report {
             calls: calls.iter().map(line).collect(),
+            programs: serde_json::from_value(json["fast"]["programs"].clone()).unwrap(),
         }
+    }
+
+    /// What became of the program at `path`, which made calls that were bypassed.
+    pub(crate) fn program(&self, path: &Path) -> &Program {
+        let found = self.programs.iter().find(|it| it.program == path);
+        found.unwrap_or_else(|| panic!("{} is not in {:#?}", path.display(), self.programs))
     }
 
     /// Calls that needed no trap, of programs that have ended.

@@ -14,7 +14,7 @@ use finesse_wire::FEATURE_DIRECT;
 use procfs::process::Process;
 
 use super::alone::is_alone;
-use super::memory::Memory;
+use super::memory::{Memory, not_opened, not_written};
 use super::resident::Resident;
 use super::{FastPath, Seen, Why};
 use crate::connection::Connection;
@@ -66,7 +66,7 @@ impl Boot {
             .ok()
             .and_then(|stat| u32::try_from(stat.st_size).ok())
             .ok_or("the channel is too large")?;
-        let memory = Memory::open(tid).map_err(|_| "its memory cannot be written")?;
+        let memory = Memory::open(tid).map_err(|error| not_opened(&error))?;
         let add = |fd| {
             seen.notification
                 .add_descriptor(fd)
@@ -87,7 +87,7 @@ impl Boot {
         save(&memory, tid, &text)?;
         memory
             .write(at, &code)
-            .map_err(|_| "its text cannot be written")?;
+            .map_err(|error| not_written(&error))?;
         Ok(Boot {
             at,
             text,
@@ -108,11 +108,10 @@ impl Boot {
         notification: &Notification,
         thread: &Thread,
     ) -> Result<Resident, Why> {
-        let memory =
-            Memory::open(notification.tid()).map_err(|_| "its memory cannot be written")?;
+        let memory = Memory::open(notification.tid()).map_err(|error| not_opened(&error))?;
         memory
             .write(self.at, &self.text)
-            .map_err(|_| "its text cannot be written")?;
+            .map_err(|error| not_written(&error))?;
         if notification.args()[0] != 0 {
             return Err("its address space has no room");
         }

@@ -14,6 +14,7 @@ use super::site::Sites;
 use super::{Seen, Why};
 use crate::connection::Connection;
 use crate::mounts::Mount;
+use crate::report::Note;
 use crate::targets::Thread;
 
 /// See the module.
@@ -24,6 +25,8 @@ pub(crate) struct Resident {
     mount: Arc<Mount>,
     granted: Vec<NodeId>,
     sites: Sites,
+    /// Calls that the agent has answered, a row each, as last read.
+    served: Vec<u64>,
     /// Whose requests the runtime takes.
     bound: Option<u32>,
 }
@@ -47,6 +50,7 @@ impl Resident {
             mount,
             granted: Vec::new(),
             sites: Sites::new(base),
+            served: vec![0; finesse_agent::numbers().count()],
             bound: thread.identity().map(|identity| identity.number),
         };
         let geometry = resident.connection.client().geometry();
@@ -70,18 +74,21 @@ impl Resident {
         self.connection.unbind();
     }
 
-    /// Calls that the agent has answered, by their numbers.
-    pub(super) fn served(&self, tid: u32) -> Vec<(i32, u64)> {
-        let numbers = finesse_agent::numbers();
-        let mut counts = Vec::new();
+    /// Calls that the agent has answered since this was last asked, by their numbers.
+    pub(super) fn newly_served(&mut self, tid: u32) -> Vec<(i32, u64)> {
+        let mut bytes = Vec::new();
         let at = self.base + layout::SERVED;
-        if read_bytes(tid, at, numbers.len() * 8, &mut counts).is_err() {
+        if read_bytes(tid, at, self.served.len() * 8, &mut bytes).is_err() {
             return Vec::new();
         }
-        let counts = counts.as_chunks().0.iter().copied().map(u64::from_le_bytes);
-        numbers
-            .zip(counts)
-            .filter(|(_, count)| *count > 0)
+        let counts = bytes.as_chunks().0.iter().copied().map(u64::from_le_bytes);
+        finesse_agent::numbers()
+            .zip(self.served.iter_mut().zip(counts))
+            .filter_map(|(number, (before, now))| {
+                // The program may write there what it likes.
+                let new = now.saturating_sub(std::mem::replace(before, now));
+                (new > 0).then_some((number, new))
+            })
             .collect()
     }
 
@@ -155,21 +162,23 @@ impl Resident {
     }
 
     /// A call that trapped: the agent does not know its directory, its site is not
-    /// rewritten, it was suspended, or it leaves such calls to us.
-    pub(super) fn learn(&mut self, seen: Seen<'_>) {
+    /// rewritten, it was suspended, or it leaves such calls to us. What became of its site,
+    /// when that is news.
+    pub(super) fn learn(&mut self, seen: Seen<'_>) -> Option<Note> {
         if seen.mount.id != self.mount.id {
-            return;
+            return None;
         }
         let tid = seen.notification.tid();
         let has_news = self.bind(seen.thread) | self.grant(seen.base);
-        self.sites.rewrite(seen.notification);
+        let note = self.sites.rewrite(seen.notification);
         if self.bound.is_none() || !has_news && self.is_enabled(tid) {
-            return;
+            return note;
         }
         self.mount = Arc::clone(seen.mount);
         if let Err(error) = self.enable(tid, seen.thread) {
             tracing::debug!("cannot tell a target: {error}");
         }
+        note
     }
 
     /// Registers the credentials if they are others than before; true when that was done.

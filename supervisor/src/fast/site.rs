@@ -2,7 +2,6 @@
 //! table.
 
 use std::collections::HashSet;
-use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -11,9 +10,11 @@ use finesse_notify::Notification;
 
 use procfs::process::{MMPermissions, MMapPath, Process};
 
+use super::Why;
 use super::alone::is_alone;
-use super::memory::Memory;
+use super::memory::{Memory, not_opened, not_written};
 use super::moves;
+use crate::report::Note;
 
 const SYSCALL: [u8; 2] = [0x0F, 0x05];
 /// The instruction before the call, and the call.
@@ -42,16 +43,47 @@ fn is_memfd(path: &Path) -> bool {
     path.as_os_str().as_bytes().starts_with(b"/memfd:")
 }
 
+/// What kind of instruction gives way.
+mod class {
+    use super::Class;
+
+    pub(super) const SETS_NUMBER: Class = "mov eax, imm32";
+    pub(super) const LOADS_LAST: Class = "mov r9, [rsp+8]";
+    pub(super) const BEFORE_MOVES: Class = "moves before the call";
+}
+
+/// An instruction before a call, as reports have it.
+type Class = &'static str;
+
 /// The instruction before the call that gives way, if it is one that may: `text` is the
 /// byte before it, itself and the call.
-fn displaced(text: [u8; 8], number: i32) -> Option<[u8; 5]> {
+fn displaced(text: [u8; 8], number: i32) -> Option<(Class, [u8; 5])> {
     let [before, a, b, c, d, e, call @ ..] = text;
     let instruction = [a, b, c, d, e];
     // mov eax, imm32; after a REX prefix it would be another instruction.
     let sets_number = a == 0xB8 && [b, c, d, e] == number.to_le_bytes() && before & 0xF0 != 0x40;
     // mov r9, [rsp+8], as in syscall(3).
     let loads_last = instruction == [0x4C, 0x8B, 0x4C, 0x24, 0x08];
-    (call == SYSCALL && (sets_number || loads_last)).then_some(instruction)
+    let class = if sets_number {
+        class::SETS_NUMBER
+    } else if loads_last {
+        class::LOADS_LAST
+    } else {
+        return None;
+    };
+    (call == SYSCALL).then_some((class, instruction))
+}
+
+fn read(memory: &Memory, address: u64, bytes: &mut [u8]) -> Result<(), Why> {
+    memory
+        .read(address, bytes)
+        .map_err(|_| "its text cannot be read")
+}
+
+fn write(memory: &Memory, address: u64, bytes: &[u8]) -> Result<(), Why> {
+    memory
+        .write(address, bytes)
+        .map_err(|error| not_written(&error))
 }
 
 /// The sites of one target.
@@ -59,6 +91,8 @@ fn displaced(text: [u8; 8], number: i32) -> Option<[u8; 5]> {
 pub(super) struct Sites {
     base: u64,
     seen: HashSet<u64>,
+    /// Those of `seen` that may be looked at again.
+    put_off: HashSet<u64>,
     stubs: u64,
 }
 
@@ -67,53 +101,65 @@ impl Sites {
         Sites {
             base,
             seen: HashSet::new(),
+            put_off: HashSet::new(),
             stubs: 0,
         }
     }
 
-    /// Rewrites the site of a call that trapped, if it can be.
-    pub(super) fn rewrite(&mut self, notification: &Notification) {
+    /// Rewrites the site of a call that trapped, if it can be. What became of it, when that is
+    /// news.
+    pub(super) fn rewrite(&mut self, notification: &Notification) -> Option<Note> {
         let after = notification.returns_to();
-        if !finesse_agent::knows(notification.number()) || self.seen.contains(&after) {
-            return;
+        if self.seen.contains(&after) {
+            return None;
+        }
+        if !finesse_agent::knows(notification.number()) {
+            // syscall(3) has one site for all calls.
+            return self.put_off(after, "the agent does not know the call");
         }
         // Once there are threads there will be; a child of vfork(2) goes soon.
         if !is_alone(notification.tid()) {
-            return;
+            return self.put_off(after, "threads, or a child, run in its memory");
         }
         self.seen.insert(after);
-        match self.try_rewrite(notification) {
-            Ok(true) => tracing::debug!("site {after:#x} rewritten"),
-            Ok(false) => tracing::debug!("site {after:#x} stays"),
-            Err(error) => tracing::debug!("site {after:#x} stays: {error}"),
-        }
+        let note = match self.try_rewrite(notification) {
+            Ok(class) => Note::Rewritten(class),
+            Err(why) => Note::Left(why),
+        };
+        tracing::debug!("site {after:#x}: {note:?}");
+        Some(note)
     }
 
-    fn try_rewrite(&mut self, notification: &Notification) -> io::Result<bool> {
+    /// Leaves a site for now; the news is told once.
+    fn put_off(&mut self, site: u64, why: Why) -> Option<Note> {
+        self.put_off.insert(site).then_some(Note::Left(why))
+    }
+
+    fn try_rewrite(&mut self, notification: &Notification) -> Result<Class, Why> {
         let (tid, after) = (notification.tid(), notification.returns_to());
         let site = after - 2;
         let start = after - LEN;
         if !is_of_a_file(tid, start - 1, after) {
-            return Ok(false);
+            return Err("it is not text of a file");
         }
-        let memory = Memory::open(tid)?;
+        let memory = Memory::open(tid).map_err(|error| not_opened(&error))?;
         let mut text = [0; 8];
-        memory.read(start - 1, &mut text)?;
-        let Some(displaced) = displaced(text, notification.number()) else {
+        read(&memory, start - 1, &mut text)?;
+        let Some((class, displaced)) = displaced(text, notification.number()) else {
             return self.rewrite_before_moves(&memory, notification);
         };
         if self.stubs >= layout::MAX_STUBS {
-            return Ok(false);
+            return Err("no stub is left");
         }
         let stub = self.base + layout::STUBS + self.stubs * layout::STUB;
         let word = layout::TABLE + self.stubs * 8;
-        memory.write(stub, &self.stub(stub, &displaced, after, site))?;
-        memory.write(word, &stub.to_le_bytes())?;
+        write(&memory, stub, &self.stub(stub, &displaced, after, site))?;
+        write(&memory, word, &stub.to_le_bytes())?;
         // jmp [disp32]; the displacement's upper half is the call itself.
         let [low, high, ..] = word.to_le_bytes();
-        memory.write(start, &[0xFF, 0x24, 0x25, low, high])?;
+        write(&memory, start, &[0xFF, 0x24, 0x25, low, high])?;
         self.stubs += 1;
-        Ok(true)
+        Ok(class)
     }
 
     /// As [`moves`] has it: the first instruction becomes a jump to a jump to the stub, where
@@ -122,32 +168,32 @@ impl Sites {
         &mut self,
         memory: &Memory,
         notification: &Notification,
-    ) -> io::Result<bool> {
+    ) -> Result<Class, Why> {
         let (tid, after) = (notification.tid(), notification.returns_to());
         let mut text = [0; moves::LONGEST];
-        memory.read(after - moves::LONGEST as u64, &mut text)?;
-        let Some(displaced) = moves::before_call(&text, notification.number()) else {
-            return Ok(false);
-        };
+        read(memory, after - moves::LONGEST as u64, &mut text)?;
+        let displaced =
+            moves::before_call(&text, notification.number()).ok_or("unfamiliar instructions")?;
         let site = after - SYSCALL.len() as u64;
         let start = site - displaced.len() as u64;
         let near = layout::TABLE + layout::NEAR + self.stubs * layout::NEAR_LEN;
         let distance = near.wrapping_sub(start + moves::JUMP).cast_signed();
-        let Ok(distance) = i32::try_from(distance) else {
-            return Ok(false);
-        };
-        if !is_of_a_file(tid, start - 1, after) || self.stubs >= layout::MAX_STUBS {
-            return Ok(false);
+        let distance = i32::try_from(distance).map_err(|_| "it is too far from the table")?;
+        if !is_of_a_file(tid, start - 1, after) {
+            return Err("it is not text of a file");
+        }
+        if self.stubs >= layout::MAX_STUBS {
+            return Err("no stub is left");
         }
         let stub = self.base + layout::STUBS + self.stubs * layout::STUB;
-        memory.write(stub, &self.stub(stub, displaced, after, site))?;
+        write(memory, stub, &self.stub(stub, displaced, after, site))?;
         // jmp [rip]; the address follows.
         let jump = [[0xFF, 0x25, 0, 0, 0, 0].as_slice(), &stub.to_le_bytes()].concat();
-        memory.write(near, &jump)?;
+        write(memory, near, &jump)?;
         let jump = [[0xE9].as_slice(), &distance.to_le_bytes()].concat();
-        memory.write(start, &jump)?;
+        write(memory, start, &jump)?;
         self.stubs += 1;
-        Ok(true)
+        Ok(class::BEFORE_MOVES)
     }
 
     /// The displaced instructions, the descriptor into r11, a jump to the agent; at 40 the
@@ -187,9 +233,15 @@ mod tests {
 
     #[test]
     fn only_familiar_code_gives_way() {
-        assert_eq!(displaced(UNLINK, 87), Some([0xB8, 87, 0, 0, 0]));
+        assert_eq!(
+            displaced(UNLINK, 87),
+            Some((class::SETS_NUMBER, [0xB8, 87, 0, 0, 0]))
+        );
         let syscall3 = [0x90, 0x4C, 0x8B, 0x4C, 0x24, 0x08, 0x0F, 0x05];
-        assert_eq!(displaced(syscall3, 5), Some([0x4C, 0x8B, 0x4C, 0x24, 0x08]));
+        assert_eq!(
+            displaced(syscall3, 5),
+            Some((class::LOADS_LAST, [0x4C, 0x8B, 0x4C, 0x24, 0x08]))
+        );
         for (at, byte) in [(0, 0x41), (1, 0xB9), (2, 88), (5, 1), (6, 0x0E), (7, 0x34)] {
             let mut other = UNLINK;
             other[at] = byte;

@@ -5,7 +5,8 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use finesse_policy::{Policy, ProgramPolicy};
@@ -25,6 +26,8 @@ pub(crate) struct Process {
     /// Several threads change the umask: in which order, only the kernel knows.
     umask_is_asked: AtomicBool,
     confined: AtomicBool,
+    /// What it runs; see [`program`].
+    executable: Arc<Path>,
     policy: ProgramPolicy,
     stage: Mutex<Stage>,
     /// The memory of the program that ran when the process was met, if another one may
@@ -103,6 +106,7 @@ impl Process {
             umask_is_asked: AtomicBool::new(false),
             confined: AtomicBool::new(inherited == Standing::Confined || !at_home),
             policy: policy.for_program(&program),
+            executable: program.into(),
             stage: Mutex::new(Stage::Counting(0)),
             program: running,
         })
@@ -163,6 +167,11 @@ impl Process {
     /// How far it has come on the fast path.
     pub(crate) fn stage(&self) -> &Mutex<Stage> {
         &self.stage
+    }
+
+    /// The file that it runs, by the name that it had when the process was met.
+    pub(crate) fn executable(&self) -> &Arc<Path> {
+        &self.executable
     }
 
     pub(crate) fn policy(&self) -> &ProgramPolicy {

@@ -20,6 +20,8 @@ pub(crate) enum Question {
     Target,
     /// Can you read that text in the process PID at ADDRESS?
     Reader,
+    /// Can you write over that text, though it is not writable?
+    Writer,
     /// How does it stand with PATH?
     Path,
 }

@@ -104,6 +104,10 @@ fn every_check_has_a_state_and_a_meaning() {
         "user notification",
         "killable waits",
         "trap and answer",
+        "descriptors for programs",
+        "text of programs",
+        "low addresses",
+        "programs' relatives",
     ] {
         find(name);
     }

@@ -10,8 +10,8 @@ use crate::probe::{self, ProbeError, Question};
 
 const LIMIT: Duration = Duration::from_secs(5);
 const YAMA: &str = "/proc/sys/kernel/yama/ptrace_scope";
-/// What the target holds in its memory.
-const TEXT: &std::ffi::CStr = c"the text that the doctor's target holds";
+/// What the target holds in its memory, where it is not writable.
+pub(super) const TEXT: &std::ffi::CStr = c"the text that the doctor's target holds";
 /// What a reader says that has found it.
 const FOUND: &str = "found";
 
@@ -60,13 +60,9 @@ pub(super) fn be_target() -> Option<String> {
 
 /// Reads the text in the process and at the address that `arguments` name.
 pub(super) fn probe(arguments: &[PathBuf]) -> Option<String> {
-    let number = |argument: &PathBuf| argument.to_str()?.parse::<u64>().ok();
-    let [pid, address] = arguments else {
-        return None;
-    };
-    let pid = u32::try_from(number(pid)?).ok()?;
+    let (pid, address) = place(arguments)?;
     let mut text = Vec::new();
-    let found = finesse_notify::read_string(pid, number(address)?, &mut text);
+    let found = finesse_notify::read_string(pid, address, &mut text);
     let process = Path::new("/proc").join(pid.to_string());
     Some(match (found, std::fs::read_link(process.join("cwd"))) {
         (Err(error), _) => error.to_string(),
@@ -74,6 +70,15 @@ pub(super) fn probe(arguments: &[PathBuf]) -> Option<String> {
         (Ok(()), Ok(_)) if text == TEXT.to_bytes() => FOUND.to_owned(),
         (Ok(()), Ok(_)) => "something else was read there".to_owned(),
     })
+}
+
+/// The process and the address that `arguments` name.
+pub(super) fn place(arguments: &[PathBuf]) -> Option<(u32, u64)> {
+    let number = |argument: &PathBuf| argument.to_str()?.parse::<u64>().ok();
+    let [pid, address] = arguments else {
+        return None;
+    };
+    Some((u32::try_from(number(pid)?).ok()?, number(address)?))
 }
 
 /// Judges Yama's `ptrace_scope` (admin-guide/LSM/Yama.rst); none when the file is absent.

@@ -1,5 +1,6 @@
 //! What is looked at, one module an area.
 
+mod fast;
 mod fuse;
 mod kernel;
 mod limits;
@@ -21,6 +22,7 @@ pub(crate) fn system() -> Vec<Check> {
         privileges::checks(),
         seccomp::checks(),
         memory::checks(),
+        fast::checks(),
         fuse::checks(),
         limits::checks(),
     ]
@@ -33,6 +35,7 @@ pub(crate) fn answer(question: Question, arguments: &[PathBuf]) -> ExitCode {
         Question::Seccomp => seccomp::probe(),
         Question::Target => memory::be_target(),
         Question::Reader => memory::probe(arguments),
+        Question::Writer => fast::write(arguments),
         Question::Path => mount::probe(arguments),
     };
     match answer {

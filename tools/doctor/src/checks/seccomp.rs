@@ -30,6 +30,8 @@ struct Findings {
     sync_wake_up: bool,
     /// Whether a trapped call got the answer given to it.
     answered: bool,
+    /// Whether its process got a descriptor with that.
+    adds_descriptors: bool,
 }
 
 /// What became of a filter.
@@ -86,6 +88,7 @@ fn judge(found: &Findings) -> Vec<Check> {
         judge_killable_wait(found.killable_wait),
         judge_install(&found.install, found.answered),
         judge_sync_wake_up(found),
+        judge_descriptors(found),
     ]
 }
 
@@ -162,6 +165,26 @@ fn judge_sync_wake_up(found: &Findings) -> Check {
     }
 }
 
+fn judge_descriptors(found: &Findings) -> Check {
+    let name = "descriptors for programs";
+    match found.install {
+        Install::Done if found.adds_descriptors => Check::ok(
+            name,
+            "a trapped program was given one: with --fast, it gets its agent so",
+        ),
+        Install::Done => Check::limited(
+            name,
+            "a trapped program cannot be given one (SECCOMP_IOCTL_NOTIF_ADDFD), so with --fast programs stay on traps",
+            "run Linux 5.9 or newer",
+        ),
+        _ => Check::limited(
+            name,
+            "unknown: it shows on a listener only, and there was none",
+            "see the lines above",
+        ),
+    }
+}
+
 /// Tries all of it in this process, which ends afterwards.
 pub(super) fn probe() -> Option<String> {
     let support = Support::probe();
@@ -171,6 +194,7 @@ pub(super) fn probe() -> Option<String> {
         install: Install::Done,
         sync_wake_up: false,
         answered: false,
+        adds_descriptors: false,
     };
     findings.install = match trap_a_thread(&mut findings) {
         Ok(()) => Install::Done,
@@ -197,7 +221,7 @@ fn trap_a_thread(findings: &mut Findings) -> Result<(), InstallError> {
     let ledger = Ledger::new().map_err(InstallError::Other)?;
     let listener = Arc::new(Listener::new(fd, Arc::new(ledger)));
     findings.sync_wake_up = listener.set_sync_wake_up().is_ok();
-    answer_one(&listener);
+    findings.adds_descriptors = answer_one(&listener);
     // Without a listener, a thread that still waits gets ENOSYS.
     drop(listener);
     let told = target.join().ok().flatten();
@@ -218,13 +242,17 @@ fn install() -> Result<OwnedFd, InstallError> {
     filter.install()
 }
 
-fn answer_one(listener: &Arc<Listener>) {
+/// Answers the one call. Whether its process, this one, was given a descriptor before.
+fn answer_one(listener: &Arc<Listener>) -> bool {
     let mut fds = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
     if poll(&mut fds, PollTimeout::from(TRAP_MILLISECONDS)) == Ok(1)
         && let Ok(notification) = listener.receive()
     {
+        let added = notification.add_descriptor(listener.as_fd());
         notification.succeed(MARK.into());
+        return added.is_ok();
     }
+    false
 }
 
 #[cfg(test)]
@@ -239,6 +267,7 @@ mod tests {
             install,
             sync_wake_up,
             answered,
+            adds_descriptors: answered,
         };
         judge(&found).iter().map(|check| check.state).collect()
     }
@@ -246,11 +275,20 @@ mod tests {
     #[test]
     fn findings_are_judged() {
         use State::{Limited, Missing, Ok};
-        assert_eq!(states(Install::Done, true, true), [Ok, Ok, Ok, Ok]);
-        assert_eq!(states(Install::Done, true, false), [Ok, Ok, Ok, Limited]);
-        assert_eq!(states(Install::Done, false, true), [Ok, Ok, Missing, Ok]);
+        assert_eq!(states(Install::Done, true, true), [Ok, Ok, Ok, Ok, Ok]);
+        assert_eq!(
+            states(Install::Done, true, false),
+            [Ok, Ok, Ok, Limited, Ok]
+        );
+        assert_eq!(
+            states(Install::Done, false, true),
+            [Ok, Ok, Missing, Ok, Limited]
+        );
         let refused = Install::SecondListener;
-        assert_eq!(states(refused, false, false), [Ok, Ok, Missing, Limited]);
+        assert_eq!(
+            states(refused, false, false),
+            [Ok, Ok, Missing, Limited, Limited]
+        );
     }
 
     #[test]

@@ -1,0 +1,87 @@
+/*
+ * Makes and removes a directory again and again, in one of several ways. Usage: ways DIRECTORY WAY
+ *
+ * Prints how many calls failed. WAY is what happens besides:
+ *   plain     nothing
+ *   handler   a signal has a handler from the start
+ *   filter    at the end the program filters its own calls, and lets all through
+ *   exec      at the end it executes itself with another way, after an attempt that fails
+ *   full      from the start it may open one more descriptor, and says how many it still may at the end
+ */
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void nothing(int number)
+{
+	(void)number;
+}
+
+static int pairs(void)
+{
+	int bad = 0;
+	for (int i = 0; i < 100; i++) {
+		bad += mkdir("pair", 0700) != 0;
+		bad += rmdir("pair") != 0;
+	}
+	return bad;
+}
+
+static int filter_all(void)
+{
+	struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	struct sock_fprog program = { 1, &allow };
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+/* The limit is what is open and one more: descriptors are open without a gap. */
+static int fill(void)
+{
+	int next = dup(0);
+	struct rlimit limit = { next + 1, next + 1 };
+	return close(next) || setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int room(void)
+{
+	int most = 0;
+	while (dup(0) >= 0)
+		most++;
+	return errno == EMFILE ? most : -1;
+}
+
+int main(int count, char **arguments)
+{
+	if (count != 3 || chdir(arguments[1]) != 0)
+		return 2;
+	const char *way = arguments[2];
+	int is = 0;
+#define WAY(name) (!strcmp(way, name) && ++is)
+	if (WAY("plain"))
+		is = 1;
+	if (WAY("handler") && signal(SIGUSR1, nothing) == SIG_ERR)
+		return 2;
+	if (WAY("full") && fill() != 0)
+		return 2;
+	printf("failed %d\n", pairs());
+	if (WAY("filter") && filter_all() != 0)
+		return 2;
+	if (WAY("full"))
+		printf("room %d\n", room());
+	fflush(stdout);
+	if (WAY("exec")) {
+		execl("/nowhere/at/all", "nowhere", NULL);
+		printf("failed %d\n", pairs());
+		fflush(stdout);
+		execl(arguments[0], arguments[0], arguments[1], "plain", NULL);
+		return 2;
+	}
+	return !is;
+}

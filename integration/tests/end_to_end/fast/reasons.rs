@@ -1,0 +1,141 @@
+//! What a report says of programs on the fast path.
+
+use std::path::{Path, PathBuf};
+
+use super::{FAST, LIMIT};
+use crate::guest::{self, Kind};
+use crate::report::{Program, Report};
+use crate::timed;
+use crate::twins::Twins;
+
+/// Calls that the guest makes.
+const CALLS: u64 = 200;
+
+/// The guest `ways.c`, on the mount with the bypass door.
+struct Ways {
+    twins: Twins,
+    guest: PathBuf,
+}
+
+impl Ways {
+    fn new(kind: Kind) -> Option<Ways> {
+        let twins = Twins::mount(FAST, "")?;
+        let guest = guest::build(kind, "ways.c", twins.dir.path())?;
+        Some(Ways { twins, guest })
+    }
+
+    /// Goes one way; what it wrote, and the report.
+    fn go(&self, way: &str) -> (String, Report) {
+        let report = self.twins.dir.path().join("report.json");
+        let mut command = self
+            .twins
+            .finesse_run(&["--report-json".as_ref(), report.as_os_str()]);
+        command
+            .arg("--")
+            .arg(&self.guest)
+            .arg(self.twins.bypass.path())
+            .arg(way);
+        let done = timed::run(&mut command, LIMIT);
+        assert!(done.status.success(), "{done:?}");
+        (done.out, Report::read(&report))
+    }
+
+    fn program(&self) -> &Path {
+        &self.guest
+    }
+}
+
+fn counted(program: &Program) -> u64 {
+    program.untrapped + program.trapped
+}
+
+#[test]
+fn each_call_is_counted_once() {
+    let Some(ways) = Ways::new(Kind::GlibcStatic) else {
+        return;
+    };
+    let (out, report) = ways.go("plain");
+    assert_eq!(out, "failed 0\n");
+    let program = report.program(ways.program());
+    assert_eq!(
+        (program.processes, program.with_agent),
+        (1, 1),
+        "{program:?}"
+    );
+    assert_eq!(counted(program), CALLS, "{program:?}");
+    assert!(program.untrapped > CALLS / 2, "{program:?}");
+    assert_eq!(program.sites_rewritten["mov eax, imm32"], 2, "{program:?}");
+    assert!(
+        program.sites_left.is_empty() && program.on_traps.is_empty(),
+        "{program:?}"
+    );
+}
+
+/// An agent that is switched off, or goes with its program, has served calls all the same.
+#[test]
+fn calls_count_whatever_becomes_of_the_agent() {
+    let Some(ways) = Ways::new(Kind::GlibcStatic) else {
+        return;
+    };
+    let (_, report) = ways.go("filter");
+    let program = report.program(ways.program());
+    assert_eq!(counted(program), CALLS, "{program:?}");
+    assert_eq!(program.on_traps["it confines itself"], 1, "{program:?}");
+    let (out, report) = ways.go("exec");
+    assert_eq!(out, "failed 0\n".repeat(3));
+    // A process that might run another program by now is met anew, and its agent is in the way.
+    let program = report.program(ways.program());
+    assert_eq!(
+        (program.processes, program.with_agent),
+        (3, 2),
+        "{program:?}"
+    );
+    assert_eq!(counted(program), 3 * CALLS, "{program:?}");
+    let taken = program.on_traps["the agent's place is taken"];
+    assert_eq!(taken, 1, "{program:?}");
+}
+
+#[test]
+fn a_program_on_traps_says_why() {
+    let Some(ways) = Ways::new(Kind::GlibcStatic) else {
+        return;
+    };
+    let (_, report) = ways.go("handler");
+    let program = report.program(ways.program());
+    assert_eq!(
+        (program.with_agent, program.untrapped),
+        (0, 0),
+        "{program:?}"
+    );
+    assert_eq!(program.trapped, CALLS, "{program:?}");
+    assert_eq!(program.on_traps["it handles signals"], 1, "{program:?}");
+}
+
+/// The policy keeps only those on traps whose paths it judges.
+#[test]
+fn a_policy_with_paths_keeps_its_programs_on_traps() {
+    let Some(ways) = Ways::new(Kind::GlibcStatic) else {
+        return;
+    };
+    let with_path = |program: &Path| {
+        let program = program.display();
+        let rule = format!("path = '/nowhere/**'\nprogram = '{program}'\naction = 'kernel'");
+        std::fs::write(
+            &ways.twins.policy,
+            format!("[defaults]\nall = 'bypass'\n[[rule]]\n{rule}\n"),
+        )
+        .unwrap();
+        ways.go("plain").1
+    };
+    let report = with_path(ways.program());
+    let program = report.program(ways.program());
+    assert_eq!(
+        (program.with_agent, program.untrapped),
+        (0, 0),
+        "{program:?}"
+    );
+    let why = "the policy judges its paths, or refuses it calls";
+    assert_eq!(program.on_traps[why], 1, "{program:?}");
+    let report = with_path(Path::new("/bin/other"));
+    assert_eq!(report.program(ways.program()).with_agent, 1, "{report:?}");
+}
