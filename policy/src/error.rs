@@ -25,7 +25,7 @@ pub enum Fault {
     Syntax,
     /// A key that no table of a policy has.
     UnknownKey,
-    /// A rule without an action.
+    /// A rule without an action, or one with `fast` and without a program.
     MissingKey,
     /// A value of another type.
     WrongType,
@@ -35,6 +35,8 @@ pub enum Fault {
     UnknownOperation,
     /// A name that is no action's and no errno's.
     UnknownAction,
+    /// A value of `fast` that is none.
+    UnknownFast,
     /// A pattern that is not well formed.
     BadPattern,
     /// A rule that is well formed but can never apply.

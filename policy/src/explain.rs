@@ -5,20 +5,21 @@ use std::fmt::Write as _;
 use finesse_wire::Operation;
 
 use crate::decision::Decision;
+use crate::fast::FastRule;
 use crate::operations::OperationSet;
 use crate::policy::Policy;
 use crate::rule::Rule;
-use crate::shadow::{Shadow, shadows};
+use crate::shadow::{Shadow, fast_shadows, shadows};
 
 impl Policy {
     /// What the policy does, for a person to read: its rules in order, what holds
     /// without a rule, which operations are trapped, and what looks like a mistake.
     pub fn explain(&self) -> String {
         let mut text = String::new();
-        for rule in &self.rules {
-            text.push_str(&explained(rule));
+        for rule in self.explained_rules() {
+            text.push_str(&rule);
         }
-        text.push_str(if self.rules.is_empty() {
+        text.push_str(if self.rules.is_empty() && self.fast.rules.is_empty() {
             "no rules; each call on a mount that Finesse serves:\n"
         } else {
             "no rule matches:\n"
@@ -26,6 +27,7 @@ impl Policy {
         for (decision, operations) in self.default_groups() {
             line(&mut text, &verb(decision), &operations.to_string());
         }
+        line(&mut text, FAST, &self.fast.default.to_string());
         let trapped = self.operations_maybe_not_kernel();
         text.push_str("trapping:\n");
         line(&mut text, "trapped", &trapped.to_string());
@@ -50,7 +52,20 @@ impl Policy {
     }
 
     pub(crate) fn shadows(&self) -> Vec<Shadow> {
-        shadows(self.rules.iter().map(AsRef::as_ref))
+        let mut shadows = shadows(self.rules.iter().map(AsRef::as_ref));
+        shadows.extend(fast_shadows(&self.fast.rules));
+        shadows.sort_by_key(|shadow| shadow.rule);
+        shadows
+    }
+
+    /// The rules of both kinds, in order.
+    fn explained_rules(&self) -> impl Iterator<Item = String> {
+        let calls = self.rules.iter().map(|rule| (rule.number, explained(rule)));
+        let programs = self.fast.rules.iter();
+        let programs = programs.map(|rule| (rule.number, explained_fast(rule)));
+        let mut rules: Vec<_> = calls.chain(programs).collect();
+        rules.sort_by_key(|(number, _)| *number);
+        rules.into_iter().map(|(_, text)| text)
     }
 
     /// The defaults, each decision once, in the order of its first operation.
@@ -69,8 +84,21 @@ impl Policy {
     }
 }
 
+const FAST: &str = "fast path";
+
+fn head(number: usize, line: usize) -> String {
+    format!("rule {number} (line {line}):\n")
+}
+
+fn explained_fast(rule: &FastRule) -> String {
+    let mut text = head(rule.number, rule.line);
+    line(&mut text, FAST, &rule.fast.to_string());
+    line(&mut text, "by program", rule.program.text());
+    text
+}
+
 fn explained(rule: &Rule) -> String {
-    let mut text = format!("rule {} (line {}):\n", rule.number, rule.line);
+    let mut text = head(rule.number, rule.line);
     line(
         &mut text,
         &verb(rule.decision),
@@ -118,6 +146,7 @@ mod tests {
 no rules; each call on a mount that Finesse serves:
   bypass             mutations
   leave to kernel    lookups
+  fast path          off
 trapping:
   trapped            mutations
   not trapped        lookups
@@ -132,6 +161,7 @@ trapping:
 [defaults]
 lookups = "bypass"
 statfs = "kernel"
+fast = "auto"
 
 [[rule]]
 mount = "/mnt/*"
@@ -153,32 +183,48 @@ action = "bypass"
 program = "mv"
 operations = ["rename"]
 action = "bypass"
+
+[[rule]]
+program = "/usr/bin/*"
+fast = "on"
+
+[[rule]]
+program = "/usr/bin/rsync"
+fast = "off"
 "#;
         let expected = "\
-rule 1 (line 6):
+rule 1 (line 7):
   fail with EPERM    unlink, rmdir
   on mount           /mnt/*
   for path           /mnt/*/keep/**
   by program         rm
-rule 2 (line 13):
+rule 2 (line 14):
   leave to kernel    mutations
-rule 3 (line 17):
+rule 3 (line 18):
   bypass             unlink, stat
   on mount           /mnt/a
-rule 4 (line 22):
+rule 4 (line 23):
   bypass             rename
   by program         mv
+rule 5 (line 28):
+  fast path          on
+  by program         /usr/bin/*
+rule 6 (line 32):
+  fast path          off
+  by program         /usr/bin/rsync
 no rule matches:
   bypass             mutations, stat, access, readlink, getxattr, listxattr
   leave to kernel    statfs
+  fast path          auto
 trapping:
   trapped            unlink, rmdir, stat, access, readlink, getxattr, listxattr
   not trapped        mkdir, rename, link, symlink, mknod, chmod, chown, truncate, utimens, \
 setxattr, removexattr, statfs
   full paths needed  yes
 warnings:
-  rule 3 (line 17) never matches unlink: rule 2 decides first
-  rule 4 (line 22) never matches: rule 2 decides first
+  rule 3 (line 18) never matches unlink: rule 2 decides first
+  rule 4 (line 23) never matches: rule 2 decides first
+  rule 6 (line 32) never matches: rule 5 decides first
 ";
         assert_eq!(Policy::parse(text).unwrap().explain(), expected);
     }

@@ -99,7 +99,10 @@ mod tests {
     use crate::Policy;
 
     fn fast(text: &str, exe: &str) -> Fast {
-        Policy::parse(text).unwrap().for_program(Path::new(exe)).fast()
+        Policy::parse(text)
+            .unwrap()
+            .for_program(Path::new(exe))
+            .fast()
     }
 
     #[test]
@@ -109,7 +112,10 @@ mod tests {
             assert_eq!(fast.to_string(), name);
         }
         let error = "atuo".parse::<Fast>().unwrap_err().to_string();
-        assert_eq!(error, "expected one of `auto`, `on`, `off`; did you mean `auto`?");
+        assert_eq!(
+            error,
+            "expected one of `auto`, `on`, `off`; did you mean `auto`?"
+        );
     }
 
     #[test]

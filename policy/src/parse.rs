@@ -9,19 +9,21 @@ use toml::de::{DeArray, DeTable, DeValue};
 
 use crate::decision::Decision;
 use crate::error::{Fault, PolicyError};
+use crate::fast::{Fast, FastRules};
 use crate::operations::{GROUPS, OperationSet, PerOperation};
 use crate::policy::Policy;
 use crate::source::{Source, Value, entries};
 
 const TOP_KEYS: [&str; 3] = ["version", "defaults", "rule"];
+const FAST: &str = "fast";
 const ACTION: &str = "a string: `bypass`, `kernel` or the name of an errno";
 
 /// Reads the whole text.
 pub(crate) fn policy(text: &str) -> Result<Policy, PolicyError> {
     let source = Source(text);
     let tree = source.tree()?;
-    let mut defaults = Policy::built_in_defaults();
-    let mut rules = Vec::new();
+    let mut defaults = (Policy::built_in_defaults(), Fast::default());
+    let mut rules = (Vec::new(), Vec::new());
     for entry in entries(tree.get_ref()) {
         match entry.key {
             "version" => version(source, entry.value)?,
@@ -30,7 +32,12 @@ pub(crate) fn policy(text: &str) -> Result<Policy, PolicyError> {
             _ => return Err(source.unknown_key(&entry, &TOP_KEYS)),
         }
     }
-    Ok(Policy::new(rules, defaults))
+    let ((rules, fast_rules), (defaults, fast)) = (rules, defaults);
+    let fast = FastRules {
+        rules: fast_rules,
+        default: fast,
+    };
+    Ok(Policy::new(rules, defaults, fast))
 }
 
 fn version(source: Source<'_>, value: &Value<'_>) -> Result<(), PolicyError> {
@@ -48,13 +55,22 @@ fn version(source: Source<'_>, value: &Value<'_>) -> Result<(), PolicyError> {
 }
 
 /// The decisions without a rule: those for all operations give way to those for a
-/// group, and these to those for one operation.
-fn defaults(source: Source<'_>, value: &Value<'_>) -> Result<PerOperation<Decision>, PolicyError> {
+/// group, and these to those for one operation. And what holds for programs.
+fn defaults(
+    source: Source<'_>,
+    value: &Value<'_>,
+) -> Result<(PerOperation<Decision>, Fast), PolicyError> {
     let table = table(source, value, "a table `[defaults]`")?;
     let mut named = Vec::new();
+    let mut fast = Fast::default();
     for entry in entries(table) {
+        if entry.key == FAST {
+            fast = self::fast(source, entry.value)?;
+            continue;
+        }
         let Some(operations) = OperationSet::from_name(entry.key) else {
-            return Err(source.unknown_key(&entry, &operation_names()));
+            let known: Vec<_> = operation_names().into_iter().chain([FAST]).collect();
+            return Err(source.unknown_key(&entry, &known));
         };
         named.push((operations, action(source, entry.value)?));
     }
@@ -65,7 +81,19 @@ fn defaults(source: Source<'_>, value: &Value<'_>) -> Result<PerOperation<Decisi
             defaults.set(operation, decision);
         }
     }
-    Ok(defaults)
+    Ok((defaults, fast))
+}
+
+fn fast(source: Source<'_>, value: &Value<'_>) -> Result<Fast, PolicyError> {
+    let name = source.string(value, "a string: `auto`, `on` or `off`")?;
+    name.parse().map_err(|_| {
+        source.error(
+            &value.span(),
+            Fault::UnknownFast,
+            format!("unknown value `{}` of `{FAST}`", name.escape_debug()),
+            Fast::expected(name),
+        )
+    })
 }
 
 fn action(source: Source<'_>, value: &Value<'_>) -> Result<Decision, PolicyError> {

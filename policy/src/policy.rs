@@ -7,17 +7,20 @@ use finesse_wire::Operation;
 
 use crate::decision::Decision;
 use crate::error::PolicyError;
+use crate::fast::{Fast, FastRules};
 use crate::operations::{OperationSet, PerOperation};
 use crate::parse;
 use crate::program::ProgramPolicy;
 use crate::rule::Rule;
 
 /// A checked and compiled policy. The default is the built-in one: mutations are
-/// bypassed, look-ups are left to the kernel, which caches them.
+/// bypassed, look-ups are left to the kernel, which caches them, and no program posts its
+/// calls itself.
 #[derive(Clone, Debug)]
 pub struct Policy {
     pub(crate) rules: Vec<Arc<Rule>>,
     pub(crate) defaults: PerOperation<Decision>,
+    pub(crate) fast: FastRules,
     /// The narrowed policy if no rule asks for the program.
     any_program: Option<ProgramPolicy>,
 }
@@ -34,20 +37,46 @@ impl Policy {
 
     /// Each operation is bypassed, look-ups too.
     pub fn bypass_all() -> Policy {
-        Policy::new(Vec::new(), PerOperation::from_fn(|_| Decision::Bypass))
+        let defaults = PerOperation::from_fn(|_| Decision::Bypass);
+        Policy::new(Vec::new(), defaults, FastRules::default())
     }
 
-    pub(crate) fn new(rules: Vec<Rule>, defaults: PerOperation<Decision>) -> Policy {
+    pub(crate) fn new(
+        rules: Vec<Rule>,
+        defaults: PerOperation<Decision>,
+        fast: FastRules,
+    ) -> Policy {
         let rules: Vec<Arc<Rule>> = rules.into_iter().map(Arc::new).collect();
-        let any_program = rules
-            .iter()
-            .all(|rule| rule.program.is_none())
-            .then(|| ProgramPolicy::new(&rules, &defaults));
-        Policy {
+        let mut policy = Policy {
             rules,
             defaults,
-            any_program,
-        }
+            fast,
+            any_program: None,
+        };
+        policy.narrow_for_any();
+        policy
+    }
+
+    fn narrow_for_any(&mut self) {
+        let asks = self.rules.iter().any(|rule| rule.program.is_some());
+        self.any_program = (!asks && self.fast.rules.is_empty())
+            .then(|| ProgramPolicy::new(&self.rules, &self.defaults, self.fast.default));
+    }
+
+    /// The policy with `fast` for all programs, whatever it says of them.
+    #[must_use]
+    pub fn with_fast(mut self, fast: Fast) -> Policy {
+        self.fast = FastRules {
+            rules: Vec::new(),
+            default: fast,
+        };
+        self.narrow_for_any();
+        self
+    }
+
+    /// Whether some program may post its calls itself.
+    pub fn maybe_fast(&self) -> bool {
+        self.fast.maybe_on()
     }
 
     /// The decisions where no rule matches, if the text does not set them.
@@ -69,7 +98,8 @@ impl Policy {
             return policy.clone();
         }
         let rules = self.rules.iter().filter(|rule| rule.is_for_program(exe));
-        ProgramPolicy::new(&rules.cloned().collect::<Vec<_>>(), &self.defaults)
+        let rules: Vec<_> = rules.cloned().collect();
+        ProgramPolicy::new(&rules, &self.defaults, self.fast.of(exe))
     }
 
     /// The operations that some program's call may not leave to the kernel: only these
@@ -104,7 +134,11 @@ impl Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Policy::new(Vec::new(), Policy::built_in_defaults())
+        Policy::new(
+            Vec::new(),
+            Policy::built_in_defaults(),
+            FastRules::default(),
+        )
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use finesse_wire::Operation;
 
 use crate::decision::Decision;
+use crate::fast::Fast;
 use crate::operations::PerOperation;
 use crate::rule::Rule;
 
@@ -26,6 +27,7 @@ pub struct Call<'a> {
 pub struct ProgramPolicy {
     routes: Arc<PerOperation<Route>>,
     by_mount_alone: bool,
+    fast: Fast,
 }
 
 /// What is left to ask about an operation once the program is known.
@@ -40,13 +42,14 @@ struct Route {
 
 impl ProgramPolicy {
     /// `rules` are those for the program, in order.
-    pub(crate) fn new(rules: &[Arc<Rule>], defaults: &PerOperation<Decision>) -> Self {
+    pub(crate) fn new(rules: &[Arc<Rule>], defaults: &PerOperation<Decision>, fast: Fast) -> Self {
         let routes = PerOperation::from_fn(|operation| {
             Route::new(rules, operation, *defaults.get(operation))
         });
         ProgramPolicy {
             by_mount_alone: Operation::all().all(|it| routes.get(it).is_by_mount_alone()),
             routes: Arc::new(routes),
+            fast,
         }
     }
 
@@ -70,6 +73,11 @@ impl ProgramPolicy {
     /// Whether the decision on this operation depends on [`Call::path`].
     pub fn needs_path(&self, operation: Operation) -> bool {
         self.routes.get(operation).needs_path
+    }
+
+    /// Whether the program posts its calls itself.
+    pub fn fast(&self) -> Fast {
+        self.fast
     }
 
     /// Whether every decision is to bypass or to leave to the kernel, and depends on nothing

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
 use crate::operations::OperationSet;
-use crate::{Call, Decision, Fault, Policy};
+use crate::{Call, Decision, Fast, Fault, Policy};
 
 const MOUNTS: [&str; 4] = ["/mnt/a", "/mnt/*", "/mnt/**", "/{mnt,srv}/a"];
 const PATHS: [&str; 7] = [
@@ -30,6 +30,7 @@ const OPERATIONS: [&str; 7] = [
     "stat",
     "statfs",
 ];
+const FASTS: [&str; 3] = ["auto", "on", "off"];
 const ACTIONS: [&str; 4] = ["bypass", "kernel", "EACCES", "EIO"];
 
 const CALL_MOUNTS: [&str; 3] = ["/mnt/a", "/mnt/b", "/srv/a"];
@@ -232,6 +233,45 @@ proptest! {
         prop_assert_eq!(policy.needs_paths(), written.iter().zip(&numbers).any(with_path));
     }
 
+    /// Rules about programs decide as a person reads them, and leave those about calls alone.
+    #[test]
+    fn programs_are_fast_as_the_first_matching_rule_says(
+        default in proptest::option::of(select(&FASTS)),
+        written in prop::collection::vec((select(&PROGRAMS), select(&FASTS)), 0..5),
+    ) {
+        let defaults = default.map_or(String::new(), |fast| format!("[defaults]\nfast = '{fast}'\n"));
+        let (mut text, mut rules) = (defaults, Vec::new());
+        for (program, fast) in written {
+            let longer = format!("{text}[[rule]]\nprogram = '{program}'\nfast = '{fast}'\n");
+            match Policy::parse(&longer) {
+                Ok(_) => {
+                    text = longer;
+                    rules.push((program, fast));
+                }
+                Err(error) => {
+                    prop_assert_eq!(error.fault, Fault::Impossible, "{}{}", longer, error);
+                    prop_assert!(rules.iter().any(|(known, _)| *known == program));
+                }
+            }
+        }
+        let policy = Policy::parse(&text).unwrap();
+        for exe in CALL_PROGRAMS {
+            let matches = |program: &str| match program.contains('/') {
+                true => glob(program).is_match(exe),
+                false => glob(program).is_match(exe.rsplit('/').next().unwrap()),
+            };
+            let index = rules.iter().position(|(program, _)| matches(program));
+            let expected = index.map_or(default.unwrap_or("off"), |index| rules[index].1);
+            let narrowed = policy.for_program(Path::new(exe));
+            prop_assert_eq!(narrowed.fast().to_string(), expected, "{} {}", exe, text);
+            prop_assert!(Operation::all().all(|it| narrowed.fixed(it).is_some()));
+            prop_assert!(policy.maybe_fast() || narrowed.fast() == Fast::Off);
+            // A rule that is warned of decides nothing.
+            let warned = policy.shadows().iter().any(|shadow| Some(shadow.rule) == index.map(|it| it + 1));
+            prop_assert!(!warned, "{} {}", exe, policy.explain());
+        }
+    }
+
     #[test]
     fn a_repeated_rule_is_refused(
         mut written in prop::collection::vec(written(), 1..4),
@@ -255,7 +295,7 @@ proptest! {
     fn nothing_like_a_policy_makes_the_parser_panic(
         words in prop::collection::vec(select(&[
             "[[rule]]", "[rule]", "[defaults]", "\n", "=", "action", "mount", "path", "operations",
-            "'kernel'", "'EIO'", "'/m/**'", "'/ü'", "\"\\u00fc", "[", "]", "{", "}", ",", "'", "\"",
+            "'kernel'", "'EIO'", "fast", "'on'", "program", "'rm'", "'/m/**'", "'/ü'", "\"\\u00fc", "[", "]", "{", "}", ",", "'", "\"",
             "1", "stat", "'stat'", ".", "rule", "version", "\r", "#", "é",
         ]), 0..40),
         separator in select(&["", " ", "\n"]),

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use crate::fast::FastRule;
 use crate::operations::OperationSet;
 use crate::pattern::Pattern;
 use crate::program_pattern::ProgramPattern;
 use crate::rule::Rule;
 
-/// A rule that never decides about some of its operations.
+/// A rule that never decides about some of its operations, or of its programs.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Shadow {
     /// The rule's number.
@@ -48,6 +49,22 @@ pub(crate) fn shadows<'r>(rules: impl Iterator<Item = &'r Rule>) -> Vec<Shadow> 
         earlier.push(rule);
     }
     shadows
+}
+
+/// As [`shadows`], for rules about programs.
+pub(crate) fn fast_shadows(rules: &[FastRule]) -> Vec<Shadow> {
+    let shadow = |(index, rule): (usize, &FastRule)| {
+        let is_wider = |other: &&FastRule| other.program.covers(&rule.program);
+        let other = rules[..index].iter().find(is_wider)?;
+        Some(Shadow {
+            rule: rule.number,
+            line: rule.line,
+            operations: OperationSet::default(),
+            whole: true,
+            by: vec![other.number],
+        })
+    };
+    rules.iter().enumerate().filter_map(shadow).collect()
 }
 
 fn shadow(earlier: &[&Rule], rule: &Rule) -> Option<Shadow> {

@@ -19,6 +19,7 @@ use std::sync::{Arc, Weak};
 
 use finesse_agent::layout;
 use finesse_notify::{Notification, Resident as Area};
+use finesse_policy::Fast;
 use finesse_wire::NodeId;
 use parking_lot::Mutex;
 use rustix::fs::MemfdFlags;
@@ -31,8 +32,9 @@ use crate::targets::{Process, Thread, share_memory};
 use inject::Boot;
 use resident::Resident;
 
-/// Calls that a program makes before it gets the agent: fewer do not pay for it.
-const WORTH_IT: u32 = 16;
+/// Calls that a program makes before it gets the agent: fewer do not pay for it. The first
+/// is for those that are to have it, as these may be assumed to make some more.
+const WORTH_IT: [u32; 2] = [16, 64];
 
 /// The agent looks at no paths and refuses nothing.
 const POLICY: Why = "the policy judges its paths, or refuses it calls";
@@ -149,10 +151,18 @@ impl FastPath {
                 if *calls == 1 {
                     self.note(process, Note::Met);
                 }
-                if !process.policy().is_by_mount_alone() {
-                    *stage = self.stays_on_traps(process, POLICY);
-                } else if *calls > WORTH_IT {
-                    *stage = self.inject(seen);
+                let worth_it = match process.policy().fast() {
+                    Fast::On => Some(WORTH_IT[0]),
+                    Fast::Auto => Some(WORTH_IT[1]),
+                    Fast::Off => None,
+                };
+                match worth_it {
+                    None => *stage = self.stays_on_traps(process, "the policy says off"),
+                    _ if !process.policy().is_by_mount_alone() => {
+                        *stage = self.stays_on_traps(process, POLICY);
+                    }
+                    Some(worth_it) if *calls > worth_it => *stage = self.inject(seen),
+                    Some(_) => {}
                 }
             }
             Stage::Resident(resident) => {

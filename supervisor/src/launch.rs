@@ -80,7 +80,7 @@ fn start(
         !traps.is_empty(),
         "the policy leaves every operation to the kernel"
     );
-    let fast = options.fast.then(fast::choose_base).transpose()?;
+    let fast = policy.maybe_fast().then(fast::choose_base).transpose()?;
     if fast.is_some() {
         traps.extend(calls::fast_traps());
     }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Parser;
+use finesse_policy::Fast;
 
 /// Run a program; its calls on Finesse mounts go straight to the file system's process.
 ///
@@ -38,9 +39,16 @@ pub struct Options {
     #[arg(long)]
     pub no_bypass: bool,
 
-    /// Let the program post its requests itself, without a trap.
-    #[arg(long)]
-    pub fast: bool,
+    /// Let programs post their requests themselves, without a trap: auto, on or off. Wins
+    /// over the policy; without it and the policy, off. Experimental.
+    #[arg(
+        long,
+        value_name = "WHEN",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "on"
+    )]
+    pub fast: Option<Fast>,
 
     /// Say more about what happens (twice: much more).
     #[arg(short, long, action = clap::ArgAction::Count)]

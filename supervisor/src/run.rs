@@ -1,6 +1,7 @@
 //! From the command line to a running program.
 
 use std::io::IsTerminal;
+use std::path::Path;
 
 use anyhow::Context;
 use finesse_policy::Policy;
@@ -16,7 +17,7 @@ use crate::options::Options;
 /// When the policy cannot be read or is wrong, or a report file cannot be written.
 pub fn run(options: &Options) -> anyhow::Result<u8> {
     start_logging(options.verbose);
-    let policy = read_policy(options)?;
+    let policy = policy(options)?;
     if options.check {
         print!("{}", policy.explain());
         return Ok(0);
@@ -24,10 +25,19 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
     launch::run(options, policy)
 }
 
-fn read_policy(options: &Options) -> anyhow::Result<Policy> {
-    let Some(path) = &options.policy else {
-        return Ok(Policy::default());
+/// What the file says, and what the command line says otherwise.
+fn policy(options: &Options) -> anyhow::Result<Policy> {
+    let policy = match &options.policy {
+        Some(path) => read_policy(path)?,
+        None => Policy::default(),
     };
+    Ok(match options.fast {
+        Some(fast) => policy.with_fast(fast),
+        None => policy,
+    })
+}
+
+fn read_policy(path: &Path) -> anyhow::Result<Policy> {
     let shown = path.display();
     let text =
         std::fs::read_to_string(path).with_context(|| format!("cannot read the policy {shown}"))?;

@@ -1,7 +1,9 @@
 //! A program that posts its requests itself (`finesse-run --fast`).
 
+mod choice;
 mod reasons;
 mod soundness;
+mod ways;
 
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;

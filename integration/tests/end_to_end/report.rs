@@ -60,6 +60,10 @@ impl Report {
         }
     }
 
+    pub(crate) fn has_no_programs(&self) -> bool {
+        self.programs.is_empty()
+    }
+
     /// What became of the program at `path`, which made calls that were bypassed.
     pub(crate) fn program(&self, path: &Path) -> &Program {
         let found = self.programs.iter().find(|it| it.program == path);

@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
-use super::{action, array, operation_names, table};
+use super::{FAST, action, array, fast, operation_names, table};
 use crate::components::Malformed;
 use crate::decision::Decision;
 use crate::error::{Fault, PolicyError};
+use crate::fast::{FastRule, FastRules};
 use crate::names::Choices;
 use crate::operations::OperationSet;
 use crate::pattern::Pattern;
@@ -14,25 +15,82 @@ use crate::rule::Rule;
 use crate::shadow;
 use crate::source::{Entry, Source, Value, entries};
 
-const KEYS: [&str; 5] = ["mount", "path", "program", "operations", "action"];
+const KEYS: [&str; 6] = ["mount", "path", "program", "operations", "action", FAST];
 const RULES: &str = "`[[rule]]` tables";
 
-/// The rules in order, numbered from 1.
-pub(super) fn rules(source: Source<'_>, value: &Value<'_>) -> Result<Vec<Rule>, PolicyError> {
+/// The rules in order, numbered from 1: those about calls, and those about programs.
+pub(super) fn rules(
+    source: Source<'_>,
+    value: &Value<'_>,
+) -> Result<(Vec<Rule>, Vec<FastRule>), PolicyError> {
     let mut rules: Vec<Rule> = Vec::new();
+    let mut fast = FastRules::default();
     for value in array(source, value, RULES)? {
-        let rule = rule(source, value, rules.len() + 1)?;
+        let number = rules.len() + fast.rules.len() + 1;
+        if table(source, value, RULES)?.contains_key(FAST) {
+            let rule = fast_rule(source, value, number)?;
+            if let Some(earlier) = fast.repeated(&rule) {
+                return Err(repeats(source, value, earlier, "another program"));
+            }
+            fast.rules.push(rule);
+            continue;
+        }
+        let rule = rule(source, value, number)?;
         if let Some(earlier) = shadow::repeated(&rules, &rule) {
-            return Err(source.error(
-                &value.span(),
-                Fault::Impossible,
-                format!("a rule that can never match: it repeats rule {earlier}"),
-                "another mount, path, program or other operations".to_owned(),
-            ));
+            let expected = "another mount, path, program or other operations";
+            return Err(repeats(source, value, earlier, expected));
         }
         rules.push(rule);
     }
-    Ok(rules)
+    Ok((rules, fast.rules))
+}
+
+fn repeats(source: Source<'_>, value: &Value<'_>, earlier: usize, expected: &str) -> PolicyError {
+    source.error(
+        &value.span(),
+        Fault::Impossible,
+        format!("a rule that can never match: it repeats rule {earlier}"),
+        expected.to_owned(),
+    )
+}
+
+/// A rule about whole programs.
+fn fast_rule(
+    source: Source<'_>,
+    value: &Value<'_>,
+    number: usize,
+) -> Result<FastRule, PolicyError> {
+    let at = value.span();
+    let (mut program, mut how) = (None, None);
+    for entry in entries(table(source, value, RULES)?) {
+        match entry.key {
+            "program" => program = Some(pattern(source, &entry, ProgramPattern::new)?),
+            FAST => how = Some(fast(source, entry.value)?),
+            key if KEYS.contains(&key) => {
+                return Err(source.error(
+                    &entry.key_at,
+                    Fault::Impossible,
+                    format!("`{key}` beside `{FAST}`"),
+                    format!("`program` alone beside `{FAST}`, and a rule of its own for the rest"),
+                ));
+            }
+            _ => return Err(source.unknown_key(&entry, &KEYS)),
+        }
+    }
+    let (Some(program), Some(fast)) = (program, how) else {
+        return Err(source.error(
+            &at,
+            Fault::MissingKey,
+            format!("a rule with `{FAST}` and without `program`"),
+            format!("`program`, or `{FAST}` among the `[defaults]`"),
+        ));
+    };
+    Ok(FastRule {
+        number,
+        line: source.position(at.start).0,
+        program,
+        fast,
+    })
 }
 
 fn rule(source: Source<'_>, value: &Value<'_>, number: usize) -> Result<Rule, PolicyError> {
@@ -70,7 +128,7 @@ fn without_action(source: Source<'_>, at: &Range<usize>) -> PolicyError {
     source.error(
         at,
         Fault::MissingKey,
-        "a rule without `action`".to_owned(),
+        "a rule without `action` or `fast`".to_owned(),
         "`action = \"bypass\"`, `\"kernel\"` or the name of an errno".to_owned(),
     )
 }

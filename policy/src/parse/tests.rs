@@ -17,7 +17,7 @@ fn assert_errors(fault: Fault, cases: &[(&str, &str)]) {
 #[test]
 fn the_example_is_a_policy_without_warnings() {
     let policy = Policy::parse(include_str!("../../../docs/policy.example.toml")).unwrap();
-    assert_eq!(policy.rules.len(), 4);
+    assert_eq!((policy.rules.len(), policy.fast.rules.len()), (4, 1));
     assert_eq!(policy.warnings().count(), 0);
 }
 
@@ -57,15 +57,19 @@ fn unknown_keys() {
             ),
             (
                 "\n[[rule]]\n  opertion = ['unlink']",
-                "3:3: unknown key `opertion`; expected one of `mount`, `path`, `program`, `operations`, `action`; did you mean `operations`?",
+                "3:3: unknown key `opertion`; expected one of `mount`, `path`, `program`, `operations`, `action`, `fast`; did you mean `operations`?",
             ),
             (
-                "[[rule]]\naction = 'kernel'\nfast = 'on'",
-                "3:1: unknown key `fast`; expected one of `mount`, `path`, `program`, `operations`, `action`",
+                "[[rule]]\naction = 'kernel'\nslow = 'on'",
+                "3:1: unknown key `slow`; expected one of `mount`, `path`, `program`, `operations`, `action`, `fast`",
+            ),
+            (
+                "[[rule]]\nfast = 'on'\nslow = 'on'",
+                "3:1: unknown key `slow`; expected one of `mount`, `path`, `program`, `operations`, `action`, `fast`",
             ),
             (
                 "[defaults]\nunlnk = 'kernel'",
-                "2:1: unknown key `unlnk`; expected one of `all`, `mutations`, `lookups`, `unlink`, `rmdir`, `mkdir`, `rename`, `link`, `symlink`, `mknod`, `chmod`, `chown`, `truncate`, `utimens`, `setxattr`, `removexattr`, `stat`, `access`, `readlink`, `getxattr`, `listxattr`, `statfs`; did you mean `unlink`?",
+                "2:1: unknown key `unlnk`; expected one of `all`, `mutations`, `lookups`, `unlink`, `rmdir`, `mkdir`, `rename`, `link`, `symlink`, `mknod`, `chmod`, `chown`, `truncate`, `utimens`, `setxattr`, `removexattr`, `stat`, `access`, `readlink`, `getxattr`, `listxattr`, `statfs`, `fast`; did you mean `unlink`?",
             ),
             (
                 "[extra]",
@@ -82,11 +86,15 @@ fn missing_action() {
         &[
             (
                 "version = 1\n\n[[rule]]\nmount = '/m'",
-                "3:1: a rule without `action`; expected `action = \"bypass\"`, `\"kernel\"` or the name of an errno",
+                "3:1: a rule without `action` or `fast`; expected `action = \"bypass\"`, `\"kernel\"` or the name of an errno",
+            ),
+            (
+                "[[rule]]\nfast = 'on'",
+                "1:1: a rule with `fast` and without `program`; expected `program`, or `fast` among the `[defaults]`",
             ),
             (
                 "rule = [{ action = 'kernel' }, {}]",
-                "1:32: a rule without `action`; expected `action = \"bypass\"`, `\"kernel\"` or the name of an errno",
+                "1:32: a rule without `action` or `fast`; expected `action = \"bypass\"`, `\"kernel\"` or the name of an errno",
             ),
         ],
     );
@@ -138,6 +146,10 @@ fn wrong_types() {
                 "2:25: the float 1.5; expected a string: the name of an operation",
             ),
             (
+                "[[rule]]\nprogram = 'rm'\nfast = true",
+                "3:8: the boolean true; expected a string: `auto`, `on` or `off`",
+            ),
+            (
                 "[defaults]\nlookups = 2020-01-01",
                 "2:11: the date-time 2020-01-01; expected a string: `bypass`, `kernel` or the name of an errno",
             ),
@@ -160,6 +172,19 @@ fn unknown_names() {
             "[[rule]]\noperations = ['unlink', 'renmae']",
             "2:25: unknown operation `renmae`; expected one of `all`, `mutations`, `lookups`, `unlink`, `rmdir`, `mkdir`, `rename`, `link`, `symlink`, `mknod`, `chmod`, `chown`, `truncate`, `utimens`, `setxattr`, `removexattr`, `stat`, `access`, `readlink`, `getxattr`, `listxattr`, `statfs`; did you mean `rename`?",
         )],
+    );
+    assert_errors(
+        Fault::UnknownFast,
+        &[
+            (
+                "[defaults]\nfast = 'of'",
+                "2:8: unknown value `of` of `fast`; expected one of `auto`, `on`, `off`; did you mean `off`?",
+            ),
+            (
+                "[[rule]]\nprogram = 'rm'\nfast = 'bypass'",
+                "3:8: unknown value `bypass` of `fast`; expected one of `auto`, `on`, `off`",
+            ),
+        ],
     );
     assert_errors(
         Fault::UnknownAction,
@@ -233,6 +258,19 @@ fn impossible_rules() {
             (
                 "[[rule]]\noperations = ['stat', 'stat']",
                 "2:23: `stat` for the second time; expected each operation once",
+            ),
+            (
+                "[[rule]]\nprogram = 'rm'\nfast = 'on'\naction = 'kernel'",
+                "4:1: `action` beside `fast`; expected `program` alone beside `fast`, and a rule of its own for the rest",
+            ),
+            (
+                "[[rule]]\nmount = '/m'\nprogram = 'rm'\nfast = 'on'",
+                "2:1: `mount` beside `fast`; expected `program` alone beside `fast`, and a rule of its own for the rest",
+            ),
+            (
+                "[[rule]]\naction = 'kernel'\n[[rule]]\nprogram = 'rm'\nfast = 'on'\n\
+                 [[rule]]\nprogram = 'rm'\nfast = 'off'",
+                "6:1: a rule that can never match: it repeats rule 2; expected another program",
             ),
             (
                 "[[rule]]\nmount = '/mnt/*'\npath = '/srv/**'\naction = 'kernel'",

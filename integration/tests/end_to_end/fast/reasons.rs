@@ -1,49 +1,10 @@
 //! What a report says of programs on the fast path.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::{FAST, LIMIT};
-use crate::guest::{self, Kind};
-use crate::report::{Program, Report};
-use crate::timed;
-use crate::twins::Twins;
-
-/// Calls that the guest makes.
-const CALLS: u64 = 200;
-
-/// The guest `ways.c`, on the mount with the bypass door.
-struct Ways {
-    twins: Twins,
-    guest: PathBuf,
-}
-
-impl Ways {
-    fn new(kind: Kind) -> Option<Ways> {
-        let twins = Twins::mount(FAST, "")?;
-        let guest = guest::build(kind, "ways.c", twins.dir.path())?;
-        Some(Ways { twins, guest })
-    }
-
-    /// Goes one way; what it wrote, and the report.
-    fn go(&self, way: &str) -> (String, Report) {
-        let report = self.twins.dir.path().join("report.json");
-        let mut command = self
-            .twins
-            .finesse_run(&["--report-json".as_ref(), report.as_os_str()]);
-        command
-            .arg("--")
-            .arg(&self.guest)
-            .arg(self.twins.bypass.path())
-            .arg(way);
-        let done = timed::run(&mut command, LIMIT);
-        assert!(done.status.success(), "{done:?}");
-        (done.out, Report::read(&report))
-    }
-
-    fn program(&self) -> &Path {
-        &self.guest
-    }
-}
+use super::FAST;
+use super::ways::{CALLS, Ways};
+use crate::report::Program;
 
 fn counted(program: &Program) -> u64 {
     program.untrapped + program.trapped
@@ -51,7 +12,7 @@ fn counted(program: &Program) -> u64 {
 
 #[test]
 fn each_call_is_counted_once() {
-    let Some(ways) = Ways::new(Kind::GlibcStatic) else {
+    let Some(ways) = Ways::new(FAST) else {
         return;
     };
     let (out, report) = ways.go("plain");
@@ -74,7 +35,7 @@ fn each_call_is_counted_once() {
 /// An agent that is switched off, or goes with its program, has served calls all the same.
 #[test]
 fn calls_count_whatever_becomes_of_the_agent() {
-    let Some(ways) = Ways::new(Kind::GlibcStatic) else {
+    let Some(ways) = Ways::new(FAST) else {
         return;
     };
     let (_, report) = ways.go("filter");
@@ -97,7 +58,7 @@ fn calls_count_whatever_becomes_of_the_agent() {
 
 #[test]
 fn a_program_on_traps_says_why() {
-    let Some(ways) = Ways::new(Kind::GlibcStatic) else {
+    let Some(ways) = Ways::new(FAST) else {
         return;
     };
     let (_, report) = ways.go("handler");
@@ -114,7 +75,7 @@ fn a_program_on_traps_says_why() {
 /// The policy keeps only those on traps whose paths it judges.
 #[test]
 fn a_policy_with_paths_keeps_its_programs_on_traps() {
-    let Some(ways) = Ways::new(Kind::GlibcStatic) else {
+    let Some(ways) = Ways::new(FAST) else {
         return;
     };
     let with_path = |program: &Path| {
