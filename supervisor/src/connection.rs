@@ -40,6 +40,8 @@ const SLOT_WAIT: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(crate) struct Connection {
     client: Arc<Client>,
+    /// Where it was found.
+    door: Door,
     /// The channel's, for heirs, and for a target that is to post itself.
     memory: OwnedFd,
     socket: Mutex<OwnedFd>,
@@ -95,7 +97,7 @@ impl Connection {
     /// Connects through a door that the mount of file system `device` has shown, until
     /// `until` is readable.
     pub(crate) fn open(
-        door: &Door,
+        door: Door,
         device: &str,
         features: u64,
         until: Option<OwnedFd>,
@@ -134,6 +136,7 @@ impl Connection {
         let connection = Arc::new(Connection {
             slow: SlowCalls::start(Arc::clone(&client))?,
             client,
+            door,
             number: OnceLock::new(),
             memory,
             registered: Mutex::default(),
@@ -144,6 +147,17 @@ impl Connection {
         });
         connection.watch_for_the_end(until)?;
         Ok(connection)
+    }
+
+    /// Another session with the same runtime, as [`Connection::open`] makes it: the mount is not
+    /// asked again, which might hang.
+    pub(crate) fn another(
+        &self,
+        device: &str,
+        features: u64,
+        until: OwnedFd,
+    ) -> Result<Arc<Connection>, ConnectError> {
+        Connection::open(self.door.clone(), device, features, Some(until))
     }
 
     pub(crate) fn is_open(&self) -> bool {

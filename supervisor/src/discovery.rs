@@ -121,7 +121,7 @@ impl Door {
     fn ask(self: &Arc<Self>, id: u64, mountpoint: PathBuf) {
         let door = Arc::clone(self);
         let asking = move || {
-            let answer = ask(id, &mountpoint, &door.device, 0, None);
+            let answer = ask(id, &mountpoint, &door.device);
             let shown = mountpoint.display();
             let state = match answer {
                 Ok(connection) => {
@@ -155,13 +155,7 @@ impl Door {
 }
 
 /// Asks the mount `id`, whose file system has `device`, and connects to its runtime.
-pub(crate) fn ask(
-    id: u64,
-    mountpoint: &Path,
-    device: &str,
-    features: u64,
-    until: Option<OwnedFd>,
-) -> Result<Arc<Connection>, NotServed> {
+pub(crate) fn ask(id: u64, mountpoint: &Path, device: &str) -> Result<Arc<Connection>, NotServed> {
     let root = open_root(id, mountpoint)?;
     let text = match rustix::fs::readlinkat(&root, DOOR_NAME, Vec::new()) {
         Ok(text) => text,
@@ -170,7 +164,7 @@ pub(crate) fn ask(
         Err(errno) => return Err(NotServed::Io(errno.into())),
     };
     let door: finesse_wire::Door = text.to_string_lossy().parse()?;
-    Ok(Connection::open(&door, device, features, until)?)
+    Ok(Connection::open(door, device, 0, None)?)
 }
 
 /// The root of exactly this mount; opening it does not ask the file system.

@@ -13,7 +13,7 @@ mod site;
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -22,6 +22,7 @@ use finesse_notify::{Notification, Resident as Area};
 use finesse_policy::Fast;
 use finesse_wire::NodeId;
 use parking_lot::Mutex;
+use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::MemfdFlags;
 
 use crate::calls::Event;
@@ -54,6 +55,8 @@ pub(crate) struct FastPath {
     processes: Mutex<HashMap<u32, Weak<Process>>>,
     /// Changes of mounts that the processes were told of; each is counted before they are.
     changes: AtomicU64,
+    /// An eventfd(2): a worker has looked at the mounts again.
+    looked: OwnedFd,
     report: Arc<Report>,
 }
 
@@ -76,6 +79,8 @@ pub(crate) struct Seen<'c> {
     pub(crate) notification: &'c Notification,
     pub(crate) thread: &'c Thread,
     pub(crate) mount: &'c Arc<Mount>,
+    /// With the runtime of that mount.
+    pub(crate) connection: &'c Connection,
     pub(crate) base: NodeId,
     /// [`FastPath::changes`] before the mounts were looked at.
     pub(crate) changes: u64,
@@ -127,6 +132,7 @@ impl FastPath {
             agent,
             processes: Mutex::default(),
             changes: AtomicU64::new(0),
+            looked: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             report,
         })
     }
@@ -313,6 +319,25 @@ impl FastPath {
                 };
             }
         }
+    }
+
+    /// A worker has looked at the mounts again, maybe because a way to one has changed. Others
+    /// who watch the former ways may not hear of that any more.
+    pub(crate) fn looked_at_mounts(&self, ways_have_changed: bool) {
+        if ways_have_changed {
+            self.mounts_changed();
+        }
+        // Fails when the news is old.
+        let _ = rustix::io::write(&self.looked, &1_u64.to_ne_bytes());
+    }
+
+    /// Polls as readable after that, until it is taken note of.
+    pub(crate) fn looked(&self) -> BorrowedFd<'_> {
+        self.looked.as_fd()
+    }
+
+    pub(crate) fn take_note(&self) {
+        let _ = rustix::io::read(&self.looked, &mut [0; 8]);
     }
 
     /// The mount table, or a way to a mount, has changed.

@@ -12,9 +12,10 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::Arc;
 
-use finesse_notify::Listener;
+use finesse_notify::{Listener, Notification};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::answer::BRIEF;
 use crate::fast;
 use crate::heirs::{Channel, Heirs, Inbox, News};
 use crate::orphans::Orphans;
@@ -77,6 +78,14 @@ impl Guard {
     }
 }
 
+fn let_go(notification: Notification, fast: Option<u64>) {
+    if fast.is_some_and(|base| fast::is_agents(base, notification.returns_to())) {
+        notification.fail(libc::EIO);
+    } else {
+        notification.proceed();
+    }
+}
+
 /// Answers orphans as their fates are known, and lets the kernel execute every other call,
 /// until the last filtered thread is gone. `fast` is where the agent lies: what it could not
 /// await may have been executed.
@@ -102,16 +111,44 @@ pub(crate) fn continue_all(
             Ok(_) => {}
         }
         let events = fds[0].revents();
-        if events.contains(PollFlags::IN) {
-            if let Ok(Some(notification)) = listener.receive_announced() {
-                if fast.is_some_and(|base| fast::is_agents(base, notification.returns_to())) {
-                    notification.fail(libc::EIO);
-                } else {
-                    notification.proceed();
-                }
-            }
-        } else if events.intersects(PollFlags::HUP | PollFlags::ERR) {
-            return;
+        let has_ended = events.intersects(PollFlags::HUP | PollFlags::ERR);
+        let is_announced = events.contains(PollFlags::IN);
+        match is_announced.then(|| listener.receive_announced()) {
+            Some(Ok(Some(notification))) => let_go(notification, fast),
+            // The ledger is full of orphans, which only their file system changes, and poll(2)
+            // announces the call at once again.
+            Some(Err(_)) if !has_ended => std::thread::sleep(BRIEF),
+            Some(Err(_)) | None if has_ended => return,
+            _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::io::Write;
+    use std::time::Duration;
+
+    use finesse_notify::Ledger;
+    use nix::time::{ClockId, clock_gettime};
+
+    #[test]
+    fn a_call_that_cannot_be_received_takes_no_cpu() {
+        /// How long it is announced.
+        const WHILE: Duration = Duration::from_millis(500);
+        let (pipe, announced) = nix::unistd::pipe().unwrap();
+        let mut announced = File::from(announced);
+        announced.write_all(b"x").unwrap();
+        let listener = Arc::new(Listener::new(pipe, Arc::new(Ledger::new().unwrap())));
+        let guardian = std::thread::spawn(move || {
+            continue_all(&listener, Orphans::default(), &Heirs::default(), None);
+            clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap()
+        });
+        std::thread::sleep(WHILE);
+        drop(announced);
+        let took = Duration::from(guardian.join().unwrap());
+        assert!(took < WHILE / 4, "{took:?}");
     }
 }

@@ -167,7 +167,7 @@ fn ask_in_time(id: u64) -> Option<Obstacle> {
     let asking = move || {
         let snapshot = Mounts::new().current();
         let mount = snapshot.by_id(id).ok_or(NotServed::Moved)?;
-        ask(id, &mount.mountpoint, mount.door.device(), 0, None).map(drop)
+        ask(id, &mount.mountpoint, mount.door.device()).map(drop)
     };
     match within(PATIENCE, asking) {
         None => Some(Obstacle::Hung),

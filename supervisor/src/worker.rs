@@ -109,30 +109,34 @@ impl Shared {
         Ok(())
     }
 
-    /// Targets that post themselves are told of changes of mounts at once. What is mounted
-    /// by then is only looked up when the next call traps.
+    /// Targets that post themselves are told of changes of mounts at once.
     fn watch_mounts(&self, fast: &FastPath) -> std::io::Result<()> {
-        use rustix::event::{PollFd, Timespec, poll};
-        /// How soon to look whether that has happened.
-        const PAUSE: Timespec = Timespec {
-            tv_sec: 0,
-            tv_nsec: 10_000_000,
-        };
+        use rustix::event::{PollFd, poll};
         let watch = MountWatch::new()?;
-        let mut told = None;
         loop {
+            fast.take_note();
             let mounts = self.mounts.current();
-            let is_told = told.as_ref().is_some_and(|old| Arc::ptr_eq(old, &mounts));
-            let path_watch = mounts.path_watch().filter(|_| !is_told);
-            let mut fds = vec![PollFd::new(&watch, PollFlags::PRI)];
-            fds.extend(path_watch.iter().map(|fd| PollFd::new(fd, PollFlags::IN)));
-            match poll(&mut fds, is_told.then_some(&PAUSE)) {
-                Ok(0) | Err(rustix::io::Errno::INTR) => continue,
-                Ok(_) => fast.mounts_changed(),
+            let mut fds = vec![
+                PollFd::from_borrowed_fd(fast.looked(), PollFlags::IN),
+                PollFd::new(&watch, PollFlags::PRI),
+            ];
+            let ways = mounts.path_watch();
+            fds.extend(ways.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+            match poll(&mut fds, None) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
+            let is_news = |index: usize| fds.get(index).is_some_and(|fd| !fd.revents().is_empty());
+            let news = News {
+                table: is_news(1),
+                paths: is_news(2),
+            };
             drop(fds);
-            told = Some(mounts);
+            // What happened inside of a directory above a mount is none.
+            if news.table || mounts.paths_have_changed(news.paths) {
+                fast.mounts_changed();
+                self.mounts.after_poll(mounts, news);
+            }
         }
     }
 
@@ -268,6 +272,7 @@ impl Worker {
                 notification,
                 thread: &thread,
                 mount: &at.mount,
+                connection: &connection,
                 base: at.place.base,
                 changes,
             });
@@ -367,7 +372,13 @@ impl Worker {
             met.thread.pidfd().map(|fd| (fd, PollFlags::IN)),
         ];
         let [table, paths, is_dead] = poll_now(news).map_err(|_| Reason::TargetGone)?;
+        let seen = Arc::clone(&mounts);
         let mounts = self.shared.mounts.after_poll(mounts, News { table, paths });
+        if let Some(fast) = &self.shared.fast
+            && !Arc::ptr_eq(&seen, &mounts)
+        {
+            fast.looked_at_mounts(seen.paths_have_changed(false));
+        }
         let met = if is_dead {
             self.shared.targets.meet_again(tid)?
         } else {

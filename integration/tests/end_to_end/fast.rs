@@ -1,5 +1,6 @@
 //! A program that posts its requests itself (`finesse-run --fast`).
 
+mod changes;
 mod choice;
 mod reasons;
 mod soundness;

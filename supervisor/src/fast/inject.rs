@@ -18,9 +18,8 @@ use super::memory::{Memory, not_opened, not_written};
 use super::resident::Resident;
 use super::{FastPath, Seen, Why};
 use crate::connection::Connection;
-use crate::discovery;
 use crate::mounts::Mount;
-use crate::targets::{Thread, share_memory};
+use crate::targets::{Identity, Thread, share_memory};
 
 /// A bootstrap on its way.
 #[derive(Debug)]
@@ -31,7 +30,14 @@ pub(crate) struct Boot {
     mount: Arc<Mount>,
     /// As [`Seen::changes`].
     changes: u64,
+    /// The target has the channel's descriptor, too.
+    is_complete: bool,
 }
+
+/// No descriptor.
+const NONE: u32 = u32::MAX;
+
+const NO_DESCRIPTOR: Why = "it may open no more descriptors";
 
 impl Boot {
     /// Prepares the target to run the bootstrap once its call is answered.
@@ -48,17 +54,22 @@ impl Boot {
             .process()
             .end()
             .map_err(|_| "no descriptors are left")?;
-        let connection = discovery::ask(
-            mount.id,
-            &mount.mountpoint,
-            mount.door.device(),
-            FEATURE_DIRECT,
-            Some(end),
-        )
-        .map_err(|error| {
-            tracing::debug!("{error}");
-            "the file system admits no further target"
-        })?;
+        let connection = seen
+            .connection
+            .another(mount.door.device(), FEATURE_DIRECT, end)
+            .map_err(|error| {
+                tracing::debug!("{error}");
+                "the file system admits no further target"
+            })?;
+        Boot::prepare(fast, seen, identity, &connection).inspect_err(|_| connection.hang_up())
+    }
+
+    fn prepare(
+        fast: &FastPath,
+        seen: Seen<'_>,
+        identity: &Identity,
+        connection: &Arc<Connection>,
+    ) -> Result<Boot, Why> {
         if !connection.bind(identity) {
             return Err("the file system refuses the caller");
         }
@@ -66,34 +77,40 @@ impl Boot {
             .ok()
             .and_then(|stat| u32::try_from(stat.st_size).ok())
             .ok_or("the channel is too large")?;
+        let tid = seen.notification.tid();
         let memory = Memory::open(tid).map_err(|error| not_opened(&error))?;
-        let add = |fd| {
-            seen.notification
-                .add_descriptor(fd)
-                .map_err(|_| "it takes no descriptor")
-        };
-        let code = Bootstrap {
+        let mut code = Bootstrap {
             base: fast.base,
-            agent: add(fast.agent.as_fd())?,
-            ring: add(connection.memory().as_fd())?,
+            agent: NONE,
+            ring: NONE,
             ring_len,
-        }
-        .code();
+        };
         let at = seen.notification.returns_to();
-        let mut text = vec![0; code.len()];
+        let mut text = vec![0; code.code().len()];
         memory
             .read(at, &mut text)
             .map_err(|_| "its text cannot be read")?;
         save(&memory, tid, &text)?;
-        memory
-            .write(at, &code)
-            .map_err(|error| not_written(&error))?;
+        let write = |bytes: &[u8]| {
+            let written = memory.write(at, bytes);
+            written.map_err(|error| not_written(&error))
+        };
+        // Nobody but the target can close what it is given, so all else that may fail comes
+        // before: the text can be written if it can be written as it is.
+        write(&text)?;
+        let add = |fd| seen.notification.add_descriptor(fd);
+        code.agent = add(fast.agent.as_fd()).map_err(|_| NO_DESCRIPTOR)?;
+        // Without the second one the agent fails, and closes the first.
+        let ring = add(connection.memory().as_fd());
+        code.ring = *ring.as_ref().unwrap_or(&NONE);
+        write(&code.code())?;
         Ok(Boot {
             at,
             text,
-            connection,
-            mount: Arc::clone(mount),
+            connection: Arc::clone(connection),
+            mount: Arc::clone(seen.mount),
             changes: seen.changes,
+            is_complete: ring.is_ok(),
         })
     }
 
@@ -108,13 +125,8 @@ impl Boot {
         notification: &Notification,
         thread: &Thread,
     ) -> Result<Resident, Why> {
-        let memory = Memory::open(notification.tid()).map_err(|error| not_opened(&error))?;
-        memory
-            .write(self.at, &self.text)
-            .map_err(|error| not_written(&error))?;
-        if notification.args()[0] != 0 {
-            return Err("its address space has no room");
-        }
+        self.put_back(notification)
+            .inspect_err(|_| self.connection.hang_up())?;
         Resident::new(
             fast.base,
             notification.tid(),
@@ -122,6 +134,20 @@ impl Boot {
             self.connection,
             self.mount,
         )
+    }
+
+    fn put_back(&self, notification: &Notification) -> Result<(), Why> {
+        let memory = Memory::open(notification.tid()).map_err(|error| not_opened(&error))?;
+        memory
+            .write(self.at, &self.text)
+            .map_err(|error| not_written(&error))?;
+        if !self.is_complete {
+            return Err(NO_DESCRIPTOR);
+        }
+        match notification.args()[0] {
+            0 => Ok(()),
+            _ => Err("its address space has no room"),
+        }
     }
 }
 

@@ -126,7 +126,9 @@ impl Snapshot {
         self.paths.as_ref().map(AsFd::as_fd)
     }
 
-    pub(super) fn paths_have_changed(&self, is_readable: bool) -> bool {
+    /// Whether a path to a mount may have changed; `is_readable` is what a poll of
+    /// [`Snapshot::path_watch`] has just said.
+    pub(crate) fn paths_have_changed(&self, is_readable: bool) -> bool {
         self.paths
             .as_ref()
             .is_some_and(|paths| paths.has_changed(is_readable))

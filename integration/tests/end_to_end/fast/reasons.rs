@@ -100,3 +100,17 @@ fn a_policy_with_paths_keeps_its_programs_on_traps() {
     let report = with_path(Path::new("/bin/other"));
     assert_eq!(report.program(ways.program()).with_agent, 1, "{report:?}");
 }
+
+/// One descriptor is what the program has left, two is what the agent needs: it leaves none behind.
+#[test]
+fn a_program_without_room_for_descriptors_loses_none() {
+    let Some(ways) = Ways::new(FAST) else {
+        return;
+    };
+    let (out, report) = ways.go("full");
+    assert_eq!(out, "failed 0\nroom 1\n");
+    let program = report.program(ways.program());
+    assert_eq!(program.trapped, CALLS, "{program:?}");
+    let why = "it may open no more descriptors";
+    assert_eq!(program.on_traps[why], 1, "{program:?}");
+}
