@@ -81,8 +81,12 @@ impl FastRules {
 
     /// Whether some program may post its calls itself.
     pub(crate) fn maybe_on(&self) -> bool {
-        let mut all = self.rules.iter().map(|rule| rule.fast);
-        self.default != Fast::Off || all.any(|fast| fast != Fast::Off)
+        self.has(Fast::On) || self.has(Fast::Auto)
+    }
+
+    /// Whether some program may have this value.
+    pub(crate) fn has(&self, fast: Fast) -> bool {
+        self.default == fast || self.rules.iter().any(|rule| rule.fast == fast)
     }
 
     /// The number of the earlier rule about the same programs.
@@ -139,6 +143,9 @@ mod tests {
         assert!(!maybe("[[rule]]\nprogram = 'rm'\nfast = 'off'"));
         assert!(maybe("[[rule]]\nprogram = 'rm'\nfast = 'auto'"));
         assert!(maybe("[defaults]\nfast = 'on'"));
+        let auto = |text| Policy::parse(text).unwrap().maybe_auto();
+        assert!(auto("[[rule]]\nprogram = 'rm'\nfast = 'auto'"));
+        assert!(!auto("[defaults]\nfast = 'on'"));
     }
 
     #[test]

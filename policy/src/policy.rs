@@ -79,6 +79,11 @@ impl Policy {
         self.fast.maybe_on()
     }
 
+    /// Whether some program may do so where that is likely to pay.
+    pub fn maybe_auto(&self) -> bool {
+        self.fast.has(Fast::Auto)
+    }
+
     /// The decisions where no rule matches, if the text does not set them.
     pub(crate) fn built_in_defaults() -> PerOperation<Decision> {
         PerOperation::from_fn(|operation| {

@@ -5,6 +5,7 @@
 //! agent does not know, or cannot do at once, traps as before.
 
 mod alone;
+mod history;
 mod inject;
 mod memory;
 mod moves;
@@ -30,12 +31,13 @@ use crate::connection::Connection;
 use crate::mounts::Mount;
 use crate::report::{Note, Report};
 use crate::targets::{Process, Thread, share_memory};
+use history::{History, Program};
 use inject::Boot;
 use resident::Resident;
 
-/// Calls that a program makes before it gets the agent: fewer do not pay for it. The first
-/// is for those that are to have it, as these may be assumed to make some more.
-const WORTH_IT: [u32; 2] = [16, 64];
+/// Calls that a program makes that is to have the agent, before it gets it: some make a few
+/// and end.
+const WORTH_IT: u64 = 16;
 
 /// The agent looks at no paths and refuses nothing.
 const POLICY: Why = "the policy judges its paths, or refuses it calls";
@@ -57,14 +59,28 @@ pub(crate) struct FastPath {
     changes: AtomicU64,
     /// An eventfd(2): a worker has looked at the mounts again.
     looked: OwnedFd,
+    /// Where the agent is for those programs for which it is likely to pay.
+    history: Option<History>,
     report: Arc<Report>,
 }
 
 /// How far a process has come.
-#[derive(Debug)]
-pub(crate) enum Stage {
-    /// It has made so many calls.
-    Counting(u32),
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    stage: Stage,
+    /// Bypassed calls; those without a trap are counted when it ends.
+    calls: u64,
+    /// What it runs, if the calls are to be remembered of that.
+    program: Option<Program>,
+}
+
+#[derive(Debug, Default)]
+enum Stage {
+    /// It has made no call that was bypassed.
+    #[default]
+    New,
+    /// It gets the agent once it has made more calls than these.
+    Counting(u64),
     /// The bootstrap runs.
     Booting(Boot),
     /// It posts itself.
@@ -122,7 +138,8 @@ pub(crate) fn is_agents(base: u64, address: u64) -> bool {
 }
 
 impl FastPath {
-    pub(crate) fn new(base: u64, report: Arc<Report>) -> io::Result<Self> {
+    /// `is_auto`: what programs did before is looked at for some.
+    pub(crate) fn new(base: u64, is_auto: bool, report: Arc<Report>) -> io::Result<Self> {
         let agent = rustix::fs::memfd_create("finesse-agent", MemfdFlags::CLOEXEC)?;
         rustix::fs::ftruncate(&agent, layout::PASSING_END)?;
         rustix::io::pwrite(&agent, finesse_agent::image(), 0)?;
@@ -132,6 +149,7 @@ impl FastPath {
             agent,
             processes: Mutex::default(),
             changes: AtomicU64::new(0),
+            history: is_auto.then(History::open).transpose()?,
             looked: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             report,
         })
@@ -150,26 +168,16 @@ impl FastPath {
     /// directory.
     pub(crate) fn consider(&self, seen: Seen<'_>) {
         let process = seen.thread.process();
-        let mut stage = process.stage().lock();
-        match &mut *stage {
-            Stage::Counting(calls) => {
-                *calls += 1;
-                if *calls == 1 {
-                    self.note(process, Note::Met);
-                }
-                let worth_it = match process.policy().fast() {
-                    Fast::On => Some(WORTH_IT[0]),
-                    Fast::Auto => Some(WORTH_IT[1]),
-                    Fast::Off => None,
-                };
-                match worth_it {
-                    None => *stage = self.stays_on_traps(process, "the policy says off"),
-                    _ if !process.policy().is_by_mount_alone() => {
-                        *stage = self.stays_on_traps(process, POLICY);
-                    }
-                    Some(worth_it) if *calls > worth_it => *stage = self.inject(seen),
-                    Some(_) => {}
-                }
+        let progress = &mut *process.progress().lock();
+        self.note(process, Note::Trapped);
+        progress.calls += 1;
+        if let Stage::New = progress.stage {
+            self.note(process, Note::Met);
+            progress.stage = self.begin(process, &mut progress.program);
+        }
+        match &mut progress.stage {
+            Stage::Counting(worth_it) if progress.calls > *worth_it => {
+                progress.stage = self.inject(seen);
             }
             Stage::Resident(resident) => {
                 if let Some(note) = resident.learn(seen) {
@@ -177,9 +185,24 @@ impl FastPath {
                 }
                 self.take_back_what_is_old(seen.notification.tid(), seen.changes);
             }
-            Stage::Booting(_) | Stage::Off => {}
+            Stage::New | Stage::Counting(_) | Stage::Booting(_) | Stage::Off => {}
         }
-        self.note(process, Note::Trapped);
+    }
+
+    /// A process makes its first call; sets what it runs if that is to be remembered.
+    fn begin(&self, process: &Process, program: &mut Option<Program>) -> Stage {
+        let policy = process.policy();
+        let fast = policy.fast();
+        if fast == Fast::Off {
+            return self.stays_on_traps(process, "the policy says off");
+        }
+        if !policy.is_by_mount_alone() {
+            return self.stays_on_traps(process, POLICY);
+        }
+        let history = self.history.as_ref().filter(|_| fast == Fast::Auto);
+        *program = history.and_then(|_| Program::of(process.tgid()));
+        let worth_it = history.map(|history| history.worth_it(*program));
+        Stage::Counting(worth_it.unwrap_or(WORTH_IT))
     }
 
     fn inject(&self, seen: Seen<'_>) -> Stage {
@@ -206,8 +229,8 @@ impl FastPath {
 
     /// The bootstrap is done, or a reply did not come at once.
     pub(crate) fn serve(&self, notification: &Notification, thread: &Thread) -> Served {
-        let mut stage = thread.process().stage().lock();
-        match std::mem::replace(&mut *stage, Stage::Off) {
+        let stage = &mut thread.process().progress().lock().stage;
+        match std::mem::replace(stage, Stage::Off) {
             Stage::Booting(boot) => {
                 let changes = boot.changes();
                 *stage = match boot.finish(self, notification, thread) {
@@ -252,38 +275,61 @@ impl FastPath {
         let Some(process) = thread.map(Thread::process) else {
             return;
         };
-        let mut stage = process.stage().lock();
-        let Stage::Resident(resident) = &mut *stage else {
-            return;
-        };
-        let is_single = alone::is_alone(tid);
-        match event {
-            Event::Exit | Event::Exec => self.count_untrapped(process, resident, tid),
-            Event::Umask(_) if is_single => {}
-            Event::Credentials if is_single => resident.unbind(),
-            Event::Umask(_) | Event::Credentials => {
-                let why = "others may change credentials or umask, or not, in its memory";
-                *stage = self.agent_off(process, resident, tid, why);
+        let progress = &mut *process.progress().lock();
+        let is_last = matches!(event, Event::Exit | Event::Exec);
+        if let Stage::Resident(resident) = &mut progress.stage {
+            let is_single = alone::is_alone(tid);
+            let why = match event {
+                Event::Exit | Event::Exec => None,
+                Event::Umask(_) if is_single => None,
+                Event::Credentials if is_single => {
+                    resident.unbind();
+                    None
+                }
+                Event::Umask(_) | Event::Credentials => {
+                    Some("others may change credentials or umask, or not, in its memory")
+                }
+                Event::Adopts => Some("it adopts orphans"),
+                Event::Confine | Event::Restrict | Event::Filter => Some("it confines itself"),
+            };
+            if is_last || why.is_some() {
+                let served = self.count_untrapped(process, resident, tid);
+                progress.calls = progress.calls.wrapping_add(served);
             }
-            Event::Adopts => *stage = self.agent_off(process, resident, tid, "it adopts orphans"),
-            _ => *stage = self.agent_off(process, resident, tid, "it confines itself"),
+            if let Some(why) = why {
+                progress.stage = self.agent_off(process, resident, why);
+            }
+        }
+        if is_last {
+            self.remember(progress);
         }
     }
 
-    /// The agent in the memory of `tid`, disabled, is enabled no more.
-    fn agent_off(&self, process: &Process, resident: &mut Resident, tid: u32, why: Why) -> Stage {
+    /// A process ends, or runs another program.
+    fn remember(&self, progress: &mut Progress) {
+        if let Some((history, program)) = self.history.as_ref().zip(progress.program.take()) {
+            history.learn(program, progress.calls);
+        }
+    }
+
+    /// An agent that is disabled is enabled no more.
+    fn agent_off(&self, process: &Process, resident: &mut Resident, why: Why) -> Stage {
         resident.unbind();
-        self.count_untrapped(process, resident, tid);
         tracing::debug!("the agent of process {} is off: {why}", process.tgid());
         self.note(process, Note::AgentOff(why));
         Stage::Off
     }
 
-    fn count_untrapped(&self, process: &Process, resident: &mut Resident, tid: u32) {
-        for (number, calls) in resident.newly_served(tid) {
+    /// Calls that the agent in the memory of `tid` has answered since this was last asked.
+    fn count_untrapped(&self, process: &Process, resident: &mut Resident, tid: u32) -> u64 {
+        let served = resident.newly_served(tid);
+        for (number, calls) in &served {
             self.report
-                .add_untrapped(process.executable(), number, calls);
+                .add_untrapped(process.executable(), *number, *calls);
         }
+        let counts = served.iter().map(|(_, calls)| *calls);
+        // A program may write there what it likes.
+        counts.fold(0, u64::wrapping_add)
     }
 
     fn stays_on_traps(&self, process: &Process, why: Why) -> Stage {
@@ -308,12 +354,16 @@ impl FastPath {
         for other in others {
             // Who cannot be told apart any more has ended.
             if share_memory(tid, other.tgid()) == Some(true) {
-                let mut stage = other.stage().lock();
+                let progress = &mut *other.progress().lock();
                 resident::disable(self.base, tid);
                 let why = "another process in its memory is somebody else";
-                *stage = match &mut *stage {
-                    Stage::Resident(resident) => self.agent_off(&other, resident, tid, why),
-                    Stage::Counting(_) => self.stays_on_traps(&other, why),
+                progress.stage = match &mut progress.stage {
+                    Stage::Resident(resident) => {
+                        let served = self.count_untrapped(&other, resident, tid);
+                        progress.calls = progress.calls.wrapping_add(served);
+                        self.agent_off(&other, resident, why)
+                    }
+                    Stage::New | Stage::Counting(_) => self.stays_on_traps(&other, why),
                     // The former was alone when that began.
                     Stage::Booting(_) | Stage::Off => continue,
                 };

@@ -87,7 +87,11 @@ impl Report {
     /// A process of this program posted so many of these calls itself.
     pub(crate) fn add_untrapped(&self, program: &Arc<Path>, number: i32, count: u64) {
         let Some(calls) = &self.calls else { return };
-        calls.lock().entry(number).or_default().untrapped += count;
+        let mut calls = calls.lock();
+        let line = calls.entry(number).or_default();
+        // The count is the program's word.
+        line.untrapped = line.untrapped.saturating_add(count);
+        drop(calls);
         self.programs.note(program, Note::Untrapped(count));
     }
 
@@ -166,7 +170,8 @@ impl Report {
             .map(|(number, line)| line.to_json(*number))
             .collect();
         lines.sort_by_key(|line| {
-            std::cmp::Reverse((line.bypassed + line.untrapped, line.continued))
+            let served = line.bypassed.saturating_add(line.untrapped);
+            std::cmp::Reverse((served, line.continued))
         });
         lines
     }

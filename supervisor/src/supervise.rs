@@ -212,9 +212,10 @@ fn work(setup: Setup, heirs: Heirs, ledger: Arc<Ledger>) -> io::Result<()> {
     let report = Arc::new(Report::new(
         setup.print_report || setup.report_json.is_some(),
     ));
+    let is_auto = setup.policy.maybe_auto();
     let fast = setup
         .fast
-        .map(|base| FastPath::new(base, Arc::clone(&report)));
+        .map(|base| FastPath::new(base, is_auto, Arc::clone(&report)));
     let fast = fast.transpose()?;
     let null = dev_null()?;
     confine(if fast.is_some() {

@@ -89,7 +89,7 @@ impl Programs {
             .map(|(path, program)| program.clone().into_json(path))
             .collect();
         programs.sort_by(|a, b| {
-            let weight = |it: &JsonProgram| it.untrapped + it.trapped;
+            let weight = |it: &JsonProgram| it.untrapped.saturating_add(it.trapped);
             weight(b).cmp(&weight(a)).then(a.program.cmp(&b.program))
         });
         Json { programs }
@@ -102,7 +102,7 @@ impl Program {
         match note {
             Note::Met => self.processes += 1,
             Note::Trapped => self.trapped += 1,
-            Note::Untrapped(calls) => self.untrapped += calls,
+            Note::Untrapped(calls) => self.untrapped = self.untrapped.saturating_add(calls),
             Note::HasAgent => self.with_agent += 1,
             Note::Without(why) => {
                 self.without += 1;

@@ -15,7 +15,7 @@ use procfs::process::Status;
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
 use super::thread::{lives, open_pidfd, status};
-use crate::fast::Stage;
+use crate::fast::Progress;
 
 /// A process of the supervised program.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub(crate) struct Process {
     /// What it runs; see [`program`].
     executable: Arc<Path>,
     policy: ProgramPolicy,
-    stage: Mutex<Stage>,
+    progress: Mutex<Progress>,
     /// The memory of the program that ran when the process was met, if another one may
     /// have been on its way.
     program: Option<File>,
@@ -107,7 +107,7 @@ impl Process {
             confined: AtomicBool::new(inherited == Standing::Confined || !at_home),
             policy: policy.for_program(&program),
             executable: program.into(),
-            stage: Mutex::new(Stage::Counting(0)),
+            progress: Mutex::default(),
             program: running,
         })
     }
@@ -165,8 +165,8 @@ impl Process {
     }
 
     /// How far it has come on the fast path.
-    pub(crate) fn stage(&self) -> &Mutex<Stage> {
-        &self.stage
+    pub(crate) fn progress(&self) -> &Mutex<Progress> {
+        &self.progress
     }
 
     /// The file that it runs, by the name that it had when the process was met.

@@ -1,6 +1,7 @@
 //! Which programs take the fast path.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::ways::Ways;
@@ -66,5 +67,35 @@ fn an_unknown_program_has_to_make_some_calls() {
     let report = ways.go_under("", &["--fast=auto"]);
     let program = report.program(ways.program());
     assert_eq!(program.with_agent, 1, "{program:?}");
-    assert!((64..100).contains(&program.trapped), "{program:?}");
+    assert!(program.trapped > 64 && program.untrapped > 0, "{program:?}");
+}
+
+/// The next run knows what a program did; the file that says so is the user's alone, and may be anything.
+#[test]
+fn what_a_program_did_before_decides() {
+    let Some(ways) = Ways::new(Setting::PASSTHROUGH) else {
+        return;
+    };
+    let go = |way| {
+        let (out, report) = ways.go_with(&["--fast=auto"], way);
+        assert_eq!(out, "failed 0\n");
+        let program = report.program(ways.program());
+        (program.with_agent, program.trapped)
+    };
+    assert_eq!(go("few"), (0, 10));
+    // Not after 64 calls, as one of which nothing is known.
+    assert_eq!(go("plain"), (0, 200));
+    let (with_agent, trapped) = go("plain");
+    assert!(with_agent == 1 && trapped < 64, "{trapped} trapped");
+    let file = ways.twins.dir.path().join("finesse/programs");
+    let mode = fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    fs::write(&file, [0xA5; 10_000]).unwrap();
+    let (with_agent, trapped) = go("plain");
+    assert!(with_agent == 1 && trapped > 64, "{trapped} trapped");
+    // Where nothing can be kept, all is as if nothing were known.
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    let (with_agent, trapped) = go("plain");
+    assert!(with_agent == 1 && trapped > 64, "{trapped} trapped");
 }
