@@ -10,7 +10,7 @@ use thiserror::Error;
 /// Why it is not known.
 #[derive(Debug, Error)]
 pub(crate) enum Unknown {
-    #[error("the kernel does not tell which mount it serves (Linux 6.13 or newer does)")]
+    #[error("the kernel does not tell which mount it serves (Linux 6.16 or newer does)")]
     Connection,
     #[error("the mount is not in the mount table")]
     NotMounted,
@@ -105,13 +105,26 @@ fn mount(line: &str, minor: u32) -> Option<Mount> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsRawFd;
+
     use super::*;
 
     #[test]
     fn the_connection_is_told() {
         let info = "pos:\t0\nflags:\t0100002\nmnt_id:\t24\nino:\t90\nfuse_connection:\t41\n";
         assert_eq!(parse(info), Some(41));
-        assert_eq!(parse("pos:\t0\n"), None);
+    }
+
+    /// Before Linux 6.16 a descriptor of /dev/fuse is told of as that of any other file.
+    #[test]
+    fn of_an_older_kernel_nothing_is_concluded() {
+        let info = "pos:\t0\nflags:\t0100002\nmnt_id:\t24\nino:\t90\n";
+        assert_eq!(parse(info), None);
+        let other = std::fs::File::open("/dev/null").unwrap();
+        let unknown = facts(other.as_raw_fd(), Arc::default()).unwrap_err();
+        assert!(matches!(unknown, Unknown::Connection));
+        let words = unknown.to_string();
+        assert!(words.contains("6.16") && !words.contains('\n'), "{words}");
     }
 
     #[test]
