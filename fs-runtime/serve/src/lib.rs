@@ -16,7 +16,7 @@
 //!   other small leaves.
 //! * `turn`: what a thread of the daemon does in its read.
 //! * `session`: one mount: requests and replies as they pass.
-//! * `note`, `gates`, `link`, `notify`: what is done about each of them.
+//! * `note`, `gates`, `link`, `notify`, `doubt`: what is done about each of them.
 //! * `pipes`: requests that the daemon wants spliced.
 //! * `backend`: the daemon as the bypass door sees it, above `post` (its `mailbox` and
 //!   the `calls` under way).
@@ -28,6 +28,7 @@ mod abi;
 mod backend;
 mod calls;
 mod device;
+mod doubt;
 mod fiber;
 mod fork;
 mod gates;

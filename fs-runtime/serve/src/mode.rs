@@ -81,7 +81,7 @@ impl Mode {
     }
 
     /// Whether the bypass door may hold a gate.
-    fn is_watching(&self) -> bool {
+    pub(crate) fn is_watching(&self) -> bool {
         self.watching.load(Ordering::SeqCst)
     }
 

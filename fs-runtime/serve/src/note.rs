@@ -15,6 +15,7 @@ use crate::abi::{
     Attr, AttrOut, CopyFileRangeIn, CreateIn, DirentPlus, EntryOut, LinkIn, MkdirIn, MknodIn,
     OpenOut, Rename2In, RenameIn, Request, StatxOut, direntplus_len, opcode, ttl,
 };
+use crate::doubt::Doubt;
 use crate::mode::Counted;
 
 /// Left by a request until its reply.
@@ -28,6 +29,8 @@ pub(crate) struct Note {
     pub(crate) device: RawFd,
     /// That it passed no gate.
     ungated: Option<Counted>,
+    /// What it takes away, where a bypassed change may have done so before.
+    doubt: Option<Doubt>,
 }
 
 #[derive(Debug)]
@@ -76,6 +79,7 @@ impl Note {
             kind,
             device,
             ungated: None,
+            doubt: None,
         })
     }
 
@@ -83,6 +87,17 @@ impl Note {
     pub(crate) fn ungated(mut self, counted: Counted) -> Self {
         self.ungated = Some(counted);
         self
+    }
+
+    /// A bypassed change may have overtaken it.
+    pub(crate) fn doubting(mut self, request: &Request<'_>) -> Self {
+        self.doubt = Doubt::of(request);
+        self
+    }
+
+    /// What is to be asked before the kernel hears of `error`.
+    pub(crate) fn doubt(&mut self, error: i32) -> Option<Doubt> {
+        self.doubt.take_if(|_| Doubt::is_about(error))
     }
 
     /// The daemon answered with `error` (0 or a positive errno) and `body`, of which

@@ -175,6 +175,12 @@ impl Session {
         let (gates, unique) = (Gates::of(request), request.header.unique);
         if let Some(held) = gates.try_enter(&self.doors.gate) {
             if let Some(note) = Note::of(&self.doors, request, held, device) {
+                let watched = self.mode.is_watching();
+                let note = if watched {
+                    note.doubting(request)
+                } else {
+                    note
+                };
                 self.notes.keep(unique, note);
             }
             return deliver;
@@ -192,7 +198,8 @@ impl Session {
                 let errand = move |session: &Arc<Session>| {
                     let note = Request::parse(message.as_bytes()).and_then(|request| {
                         let held = Gates::of(&request).enter(&session.doors.gate);
-                        Note::of(&session.doors, &request, held, device)
+                        let note = Note::of(&session.doors, &request, held, device)?;
+                        Some(note.doubting(&request))
                     });
                     if let Some(note) = note {
                         session.notes.keep(unique, note);
@@ -242,7 +249,7 @@ impl Session {
     }
 
     /// Looks at a message that the daemon writes to `device`.
-    pub(crate) fn replied(&self, device: RawFd, mut message: Vec<u8>) -> Reply {
+    pub(crate) fn replied(self: &Arc<Self>, device: RawFd, mut message: Vec<u8>) -> Reply {
         let Ok((header, body)) = OutHeader::mut_from_prefix(&mut message) else {
             return Reply::Pass;
         };
@@ -263,9 +270,33 @@ impl Session {
             let shut = matches!(*self.stage.lock(), Stage::Shut);
             return if shut { Reply::PassAll } else { Reply::Pass };
         }
-        let Some(note) = self.notes.take(unique) else {
+        let Some(mut note) = self.notes.take(unique) else {
             return Reply::Pass;
         };
+        // Counted until it is settled, so that somebody takes the question.
+        if let Some(doubt) = note.doubt(error)
+            && let Stopped::Aside(counted) = self.mode.stopped()
+        {
+            let len = signed(message.len());
+            self.ushers.send(
+                self,
+                Box::new(move |session| {
+                    let error = doubt.settled(&session.post, error);
+                    session.pass_on(note, error, message);
+                    drop(counted);
+                }),
+            );
+            return Reply::Done(len, 0);
+        }
+        self.pass_on(note, error, message)
+    }
+
+    /// Gives the kernel a reply that leaves `note` behind, with `error`.
+    fn pass_on(&self, note: Note, error: i32, mut message: Vec<u8>) -> Reply {
+        let Ok((header, body)) = OutHeader::mut_from_prefix(&mut message) else {
+            return Reply::Pass;
+        };
+        header.error = error.saturating_neg();
         let device = note.device;
         let settled = note.settle(error, body);
         // The gate is left when the reply is written.
