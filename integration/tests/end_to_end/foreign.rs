@@ -138,6 +138,11 @@ impl Foreign {
         request.start(mountpoint).unwrap()
     }
 
+    /// Whether it keeps nothing of its own in the source; an upper layer has marks of what is not below.
+    pub(crate) fn is_a_mirror(self) -> bool {
+        self.program != Self::OVERLAY.program
+    }
+
     /// The daemon itself. Examples are built when they are first asked for.
     pub(crate) fn path(self) -> PathBuf {
         match self.program {

@@ -1,5 +1,6 @@
 //! Programs that people use, on a plain directory, on the plain mount, under the bypass with either policy, and
-//! posting their calls themselves: same status, same words, same trees.
+//! posting their calls themselves: same status, same words, same trees. Likewise on daemons of others, plain and
+//! under `finesse-serve`.
 //!
 //! What they do is in `integration/programs`, a script each. `FINESSE_PROGRAMS` (default 1) is how many times as
 //! much they do; above 1, on the memory file system as well. `FINESSE_FAST_RUNS` (default 0) is how often each is
@@ -8,8 +9,9 @@
 mod compare;
 mod side;
 
+use crate::foreign::Foreign;
 use crate::guest::Kind;
-use crate::real_programs::compare::same_everywhere;
+use crate::real_programs::compare::{same_everywhere, same_on_daemon};
 use crate::real_programs::side::Shell;
 
 /// One system call by its several names, of which a program makes whichever its libc has.
@@ -32,6 +34,8 @@ const READ_LINK: Call = &["readlink", "readlinkat"];
 struct Program {
     /// File name in `integration/programs`, without its `.sh`.
     script: &'static str,
+    /// It works where another has left something, and not in a new directory.
+    reads: bool,
     shell: Shell,
     /// What must be in PATH, or the test is skipped.
     needs: &'static [&'static str],
@@ -39,6 +43,8 @@ struct Program {
     guest: Option<(Kind, &'static str)>,
     /// An extended regular expression: files whose size and content depend on time or place.
     volatile: &'static str,
+    /// On a daemon that need not have what all file systems have: links of directories, extended attributes.
+    on_daemon: bool,
     /// Must be bypassed at least once, with either policy.
     changes: &'static [Call],
     /// The same with the policy that bypasses all.
@@ -47,10 +53,12 @@ struct Program {
 
 const PROGRAM: Program = Program {
     script: "",
+    reads: false,
     shell: Shell::Bash,
     needs: &[],
     guest: None,
     volatile: "^$",
+    on_daemon: false,
     changes: &[],
     looks: &[LOOK],
 };
@@ -194,4 +202,62 @@ fn make() {
         changes: &[MAKE, REMOVE, RENAME],
         ..PROGRAM
     });
+}
+
+const ON_DAEMON: Program = Program {
+    script: "daemon",
+    on_daemon: true,
+    needs: &["git", "tar"],
+    // It holds inode numbers and change times.
+    volatile: r"\.git/index$",
+    changes: &[MAKE, REMOVE, REMOVE_DIRECTORY, RENAME, SYMLINK],
+    looks: &[LOOK, MAY, READ_LINK],
+    ..PROGRAM
+};
+
+const READING: Program = Program {
+    script: "reading",
+    reads: true,
+    changes: &[],
+    looks: &[LOOK, READ_LINK],
+    ..ON_DAEMON
+};
+
+#[test]
+fn on_bindfs_and_read_from_squashfuse() {
+    same_on_daemon(
+        ON_DAEMON,
+        Foreign::BINDFS,
+        Some((Foreign::SQUASHFUSE, READING)),
+    );
+}
+
+#[test]
+fn on_sshfs() {
+    same_on_daemon(ON_DAEMON, Foreign::SSHFS, None);
+}
+
+#[test]
+fn on_overlay() {
+    same_on_daemon(ON_DAEMON, Foreign::OVERLAY, None);
+}
+
+#[test]
+fn on_mergerfs() {
+    same_on_daemon(ON_DAEMON, Foreign::MERGERFS, None);
+}
+
+#[test]
+fn on_unionfs() {
+    same_on_daemon(ON_DAEMON, Foreign::UNIONFS, None);
+}
+
+#[test]
+fn on_an_example_of_libfuse() {
+    same_on_daemon(ON_DAEMON, Foreign::PASSTHROUGH_LL, None);
+}
+
+#[test]
+fn on_fuser() {
+    same_on_daemon(ON_DAEMON, Foreign::FUSER, None);
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use finesse_integration::programs;
 
 use crate::environment::number;
+use crate::foreign::Foreign;
 use crate::guest;
 use crate::lines::assert_same;
 use crate::real_programs::Program;
@@ -36,10 +37,37 @@ fn fast_runs() -> u64 {
     number("FINESSE_FAST_RUNS", 0)
 }
 
-fn same_on(program: Program, setting: Setting, scale: u64) {
-    let Some(twins) = Twins::mount(setting, "") else {
+/// On a daemon of others, and under `finesse-serve`; what has been made is mounted by `reader` then, for `look`.
+pub(crate) fn same_on_daemon(
+    program: Program,
+    daemon: Foreign,
+    reader: Option<(Foreign, Program)>,
+) {
+    if !program.needs.iter().all(|needed| side::have(needed)) {
+        return;
+    }
+    let of = |daemon| Setting {
+        foreign: Some(daemon),
+        ..Setting::PASSTHROUGH
+    };
+    let Some(twins) = Twins::mount(of(daemon), "") else {
         return;
     };
+    let scale = number("FINESSE_PROGRAMS", 1);
+    same_on_twins(program, of(daemon), &twins, scale);
+    if let Some((reader, look)) = reader {
+        let twins = twins.mounted_again(of(reader));
+        same_on_twins(look, of(reader), &twins, scale);
+    }
+}
+
+fn same_on(program: Program, setting: Setting, scale: u64) {
+    if let Some(twins) = Twins::mount(setting, "") {
+        same_on_twins(program, setting, &twins, scale);
+    }
+}
+
+fn same_on_twins(program: Program, setting: Setting, twins: &Twins, scale: u64) {
     let dir = twins.dir.path();
     let build = |(kind, source)| guest::build(kind, source, dir);
     let guest = program.guest.map(build);
@@ -59,15 +87,20 @@ fn same_on(program: Program, setting: Setting, scale: u64) {
     let sides = [
         Side::plain("native", native.join("work")),
         Side::plain("FUSE", twins.plain.path().join("work")),
-        Side::bypass("bypass", &twins, "work", &[]),
+        Side::bypass("bypass", twins, "work", &[]),
         Side::bypass(
             "bypass of all",
-            &twins,
+            twins,
             "more",
             &["--policy".into(), twins.policy.clone().into()],
         ),
-        Side::fast(&twins, "fast"),
+        Side::fast(twins, "fast"),
     ];
+    if !program.reads {
+        for side in &sides {
+            fs::create_dir(&side.at).unwrap();
+        }
+    }
     let script = script(program.script);
     let acts = sides
         .each_ref()
@@ -76,15 +109,15 @@ fn same_on(program: Program, setting: Setting, scale: u64) {
     for (side, act) in sides.iter().zip(&acts).skip(1) {
         same_act(program, (&sides[0], &acts[0]), (side, act));
     }
-    let expected = scene.tree(&sides[0].at, program.volatile);
+    let tree = |at: &Path| scene.tree(at, program);
+    let expected = tree(&sides[0].at);
     assert!(!expected.is_empty(), "{}: nothing is left", program.script);
     let same_tree = |side: &Side| {
         let what = format!("{}: tree", program.script);
-        let tree = |at: &Path| scene.tree(at, program.volatile);
         assert_same(&what, ("native", &expected), (side.name, &tree(&side.at)));
-        // What the kernel's caches say is what lies below.
-        if !setting.memory {
-            let below = tree(&side.source(&twins));
+        // What the kernel's caches say is what lies below, where there is nothing else.
+        if !setting.memory && setting.foreign.is_none_or(Foreign::is_a_mirror) {
+            let below = tree(&side.source(twins));
             assert_same(
                 &what,
                 ("native", &expected),
@@ -99,8 +132,10 @@ fn same_on(program: Program, setting: Setting, scale: u64) {
     sides[4].assert_bypassed(program.changes);
     sides[4].assert_bypassed(program.looks);
     let mut untrapped = 0;
-    for run in 1..=fast_runs() {
-        let side = Side::fast(&twins, &format!("{:04}", run % 10_000));
+    let again = if program.reads { 0 } else { fast_runs() };
+    for run in 1..=again {
+        let side = Side::fast(twins, &format!("{:04}", run % 10_000));
+        fs::create_dir(&side.at).unwrap();
         let act = scene.run(&side.launcher, &script, &side.at);
         same_act(program, (&sides[0], &acts[0]), (&side, &act));
         same_tree(&side);
@@ -118,7 +153,7 @@ fn same_on(program: Program, setting: Setting, scale: u64) {
 struct Side {
     name: &'static str,
     launcher: Vec<OsString>,
-    /// The new directory that the script works in.
+    /// The directory that the script works in.
     at: PathBuf,
     report: Option<PathBuf>,
 }
@@ -209,10 +244,10 @@ fn same_act(program: Program, (_, native): (&Side, &Act), (side, act): (&Side, &
 
 fn say_how_long(program: Program, setting: Setting, acts: &[Act; 5]) {
     let [native, fuse, bypass, all, fast] = acts.each_ref().map(|act| act.took.as_millis());
-    let on = if setting.memory {
-        "memory"
-    } else {
-        "pass-through"
+    let on = match (setting.foreign, setting.memory) {
+        (Some(daemon), _) => daemon.program,
+        (None, true) => "memory",
+        (None, false) => "pass-through",
     };
     println!(
         "{} ({:?}) on {on}: native {native} ms, FUSE {fuse} ms, bypass {bypass} ms, bypass of all {all} ms, fast {fast} ms",

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use finesse_integration::programs;
 
+use crate::real_programs::Program;
 use crate::timed::{self, Done};
 
 /// What reads a script.
@@ -37,9 +38,8 @@ pub(crate) struct Act {
 }
 
 impl Scene<'_> {
-    /// Runs `script` in the new directory `at`, by way of `launcher`, which is empty or ends in `--`.
+    /// Runs `script` in the directory `at`, by way of `launcher`, which is empty or ends in `--`.
     pub(crate) fn run(&self, launcher: &[OsString], script: &Path, at: &Path) -> Act {
-        fs::create_dir(at).unwrap();
         let limit =
             Duration::from_secs(120) + Duration::from_secs(60) * u32::try_from(self.scale).unwrap();
         let mut words = launcher.to_vec();
@@ -56,14 +56,16 @@ impl Scene<'_> {
         Act { done, took }
     }
 
-    /// The tree below `at` as text; `volatile` as in [`super::Program`].
-    pub(crate) fn tree(&self, at: &Path, volatile: &str) -> String {
+    /// The tree below `at` as text.
+    pub(crate) fn tree(&self, at: &Path, program: Program) -> String {
         let mut command = timed::command(&[
             OsStr::new("bash"),
             super::compare::script("tree").as_os_str(),
         ]);
         self.set(&mut command, at);
-        command.env("PATH", path()).env("VOLATILE", volatile);
+        let daemon = if program.on_daemon { "yes" } else { "no" };
+        command.env("PATH", path()).env("DAEMON", daemon);
+        command.env("VOLATILE", program.volatile);
         let done = timed::run(&mut command, Duration::from_secs(300));
         assert!(done.status.success() && done.err.is_empty(), "{done:?}");
         done.out
