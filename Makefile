@@ -24,6 +24,10 @@ PORTS ?=
 SOAK_SEEDS ?= 1001 1002 1003 1004 1005
 SOAK_STEPS ?= 22500
 
+# Rounds of each program in `make soak-serve`, and which of its tests (a_race_on_bindfs for one daemon).
+SOAK_ROUNDS ?= 100000
+SOAK_RACES ?= a_race_on
+
 # How long the tests of hostile peers write in `make asan`, in seconds.
 HOSTILE ?= 10
 
@@ -33,7 +37,7 @@ FAST_RUNS ?= 500
 # Cases a property in `make miri`, which interprets: 4 take some minutes.
 CASES ?= 4
 
-.PHONY: help setup build driver test lint check-loom asan miri demo bench suites ports soak-differential soak-fast clean
+.PHONY: help setup build driver test lint check-loom asan miri demo bench suites ports soak-differential soak-fast soak-serve clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -116,6 +120,12 @@ soak-fast: setup ## Run real programs again and again where they post their call
 	$(CARGO) build --locked --workspace
 	FINESSE_FAST_RUNS=$(FAST_RUNS) \
 	    $(CARGO) test --locked -p finesse-integration --test end_to_end real_programs:: -- --nocapture
+
+# Ends after the first wrong result; says how many rounds each daemon has had.
+soak-serve: setup ## Race 100,000 rounds of two bypassed programs and one other on each daemon (SOAK_ROUNDS=5000)
+	$(CARGO) build --locked --workspace
+	FINESSE_SERVE_ROUNDS=$(SOAK_ROUNDS) $(CARGO) test --locked -p finesse-integration --test end_to_end \
+	    serve::$(SOAK_RACES) -- --nocapture --test-threads=1
 
 clean: ## Remove what was built
 	$(CARGO) clean

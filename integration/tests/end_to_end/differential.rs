@@ -12,7 +12,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::environment::number;
-use crate::foreign::Foreign;
+use crate::foreign::{Foreign, examples};
 use crate::guest::{self, Kind};
 use crate::lines::assert_same;
 use crate::report::Report;
@@ -381,6 +381,32 @@ fn unionfs_cached_for_long() {
 fn passthrough_ll_cached_for_long() {
     let setting = foreign(Foreign::PASSTHROUGH_LL, 1000.0);
     compare(Form::new("passthrough-ll-1000", setting, 18));
+}
+
+#[test]
+fn passthrough_of_libfuse_cached_for_long() {
+    let setting = foreign(Foreign::PASSTHROUGH, 1000.0);
+    compare(Form::new("passthrough-1000", setting, 22));
+}
+
+#[test]
+fn passthrough_fh_cached_for_long() {
+    let setting = foreign(Foreign::PASSTHROUGH_FH, 1000.0);
+    compare(Form::new("passthrough-fh-1000", setting, 23));
+}
+
+#[test]
+fn passthrough_hp_never_cached() {
+    if examples::source().is_some() {
+        let setting = foreign(Foreign::PASSTHROUGH_HP, 0.0);
+        compare(Form::new("passthrough-hp-0", setting, 24));
+    }
+}
+
+#[test]
+fn disorderfs_cached_for_long() {
+    let setting = foreign(Foreign::DISORDERFS, 1000.0);
+    compare(Form::new("disorderfs-1000", setting, 25));
 }
 
 /// As `mounted_read_only`; the image is made of what the first half left.

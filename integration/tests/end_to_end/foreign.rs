@@ -110,6 +110,35 @@ impl Foreign {
         },
     };
 
+    /// Another one, in libfuse's high-level words: by paths.
+    pub(crate) const PASSTHROUGH: Foreign = Foreign {
+        program: "passthrough",
+        arguments: below_a_directory,
+    };
+
+    /// Likewise, by descriptors where files are open.
+    pub(crate) const PASSTHROUGH_FH: Foreign = Foreign {
+        program: "passthrough_fh",
+        arguments: below_a_directory,
+    };
+
+    /// The one in C++, for many users, without caching, which would be write-back too. Only libfuse's source has it.
+    pub(crate) const PASSTHROUGH_HP: Foreign = Foreign {
+        program: "passthrough_hp",
+        arguments: |_, source| words(&["--foreground", "--nocache", "--num-threads=10"], source),
+    };
+
+    /// Sorted, so that it is the same twice.
+    pub(crate) const DISORDERFS: Foreign = Foreign {
+        program: "disorderfs",
+        arguments: |ttl, source| {
+            let own = ["-f", "-q", "--sort-dirents=yes", "--pad-blocks=0"];
+            let options = [CHECKED, "use_ino", &time_outs(ttl)].join(",");
+            let given = ["--reverse-dirents=no", "-o", &options];
+            words(&[&own[..], &given[..]].concat(), source)
+        },
+    };
+
     /// A program on plain fuser, which reads and writes by libc as well.
     pub(crate) const FUSER: Foreign = Foreign {
         program: "finesse-mount-plain",
@@ -146,7 +175,7 @@ impl Foreign {
     /// The daemon itself. Examples are built when they are first asked for.
     pub(crate) fn path(self) -> PathBuf {
         match self.program {
-            "passthrough_ll" => examples::passthrough_ll(),
+            name if name.starts_with("passthrough") => examples::built(name),
             "finesse-mount-plain" => programs::mount_plain().unwrap(),
             program => program.into(),
         }
@@ -157,6 +186,13 @@ fn words(options: &[&str], source: &Path) -> Vec<OsString> {
     let mut words: Vec<OsString> = options.iter().map(OsString::from).collect();
     words.push(source.into());
     words
+}
+
+/// Of an example that shows all there is.
+fn below_a_directory(ttl: f64, source: &Path) -> Vec<OsString> {
+    let below = format!("modules=subdir,subdir={}", source.display());
+    let options = [CHECKED, &time_outs(ttl), &below].join(",");
+    ["-f", "-o", &options].map(OsString::from).into()
 }
 
 fn time_outs(ttl: f64) -> String {

@@ -261,3 +261,8 @@ fn on_an_example_of_libfuse() {
 fn on_fuser() {
     same_on_daemon(ON_DAEMON, Foreign::FUSER, None);
 }
+
+#[test]
+fn on_disorderfs() {
+    same_on_daemon(ON_DAEMON, Foreign::DISORDERFS, None);
+}

@@ -128,6 +128,16 @@ fn a_race_on_overlay() {
     race(Foreign::OVERLAY, 1.0, 1);
 }
 
+#[test]
+fn a_race_on_disorderfs() {
+    race(Foreign::DISORDERFS, 1.0, 1);
+}
+
+#[test]
+fn a_race_on_another_example_of_libfuse() {
+    race(Foreign::PASSTHROUGH_FH, 1.0, 1);
+}
+
 /// Each call is a round trip to another process.
 #[test]
 fn a_race_on_sshfs() {
