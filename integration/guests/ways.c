@@ -5,6 +5,7 @@
  *   plain     nothing
  *   few       only ten calls are made
  *   handler   a signal has a handler from the start
+ *   faults    the signals of its own faults have one
  *   filter    at the end the program filters its own calls, and lets all through
  *   exec      at the end it executes itself with another way, after an attempt that fails
  *   full      from the start it may open one more descriptor, and says how many it still may at the end
@@ -24,6 +25,8 @@ static void nothing(int number)
 {
 	(void)number;
 }
+
+static const int faults[] = { SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV };
 
 static int pairs(int count)
 {
@@ -70,6 +73,9 @@ int main(int count, char **arguments)
 		is = 1;
 	if (WAY("handler") && signal(SIGUSR1, nothing) == SIG_ERR)
 		return 2;
+	if (WAY("faults"))
+		for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+			signal(faults[i], nothing);
 	if (WAY("full") && fill() != 0)
 		return 2;
 	printf("failed %d\n", pairs(often));

@@ -70,6 +70,9 @@ fn a_program_on_traps_says_why() {
     );
     assert_eq!(program.trapped, CALLS, "{program:?}");
     assert_eq!(program.on_traps["it handles signals"], 1, "{program:?}");
+    // As every program in Rust does.
+    let (_, report) = ways.go("faults");
+    assert_eq!(report.program(ways.program()).with_agent, 1, "{report:?}");
 }
 
 /// The policy keeps only those on traps whose paths it judges.
