@@ -1,9 +1,14 @@
 //! What a plain run of the program would have found, noted before Rust's start-up code
 //! changes it: that code ignores SIGPIPE and opens /dev/null on closed standard streams.
+//! SIGXFSZ is ignored as well: where files may not grow (`RLIMIT_FSIZE`), a write of ours fails
+//! and does not end us.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
+use nix::sys::signal::Signal;
+
 static SIGPIPE_IGNORED: AtomicBool = AtomicBool::new(false);
+static SIGXFSZ_IGNORED: AtomicBool = AtomicBool::new(false);
 /// Bit `n`: descriptor `n` was closed.
 static CLOSED: AtomicU8 = AtomicU8::new(0);
 
@@ -16,6 +21,9 @@ extern "C" fn note() {
             SIGPIPE_IGNORED.store(old.sa_sigaction == libc::SIG_IGN, Ordering::Relaxed);
         }
     }
+    // SAFETY: ignoring a signal needs no handler.
+    let old = unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+    SIGXFSZ_IGNORED.store(old == libc::SIG_IGN, Ordering::Relaxed);
     for fd in 0..3 {
         // SAFETY: F_GETFD reads a flag and takes no pointer.
         if unsafe { libc::fcntl(fd, libc::F_GETFD) } == -1 {
@@ -30,11 +38,15 @@ extern "C" fn note() {
 #[unsafe(link_section = ".init_array")]
 static NOTE: extern "C" fn() = note;
 
-/// Gives the program the signal disposition and the streams of a plain run.
+/// Gives the program the signal dispositions and the streams of a plain run.
 pub(crate) fn restore() {
-    if !SIGPIPE_IGNORED.load(Ordering::Relaxed) {
-        // SAFETY: the default action is no handler of ours.
-        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    for (was_ignored, signal) in [
+        (&SIGPIPE_IGNORED, Signal::SIGPIPE),
+        (&SIGXFSZ_IGNORED, Signal::SIGXFSZ),
+    ] {
+        if !was_ignored.load(Ordering::Relaxed) {
+            default_action(signal);
+        }
     }
     let closed = CLOSED.load(Ordering::Relaxed);
     for fd in (0..3).filter(|fd| closed >> fd & 1 == 1) {
@@ -45,7 +57,7 @@ pub(crate) fn restore() {
 
 /// Gives the signal its default action, whatever start-up code or a parent made of it: the
 /// standard library handles SIGSEGV and SIGBUS, and ignores SIGPIPE.
-pub(crate) fn default_action(signal: nix::sys::signal::Signal) {
+pub(crate) fn default_action(signal: Signal) {
     // SAFETY: the default action is no handler of ours.
     unsafe { libc::signal(signal as libc::c_int, libc::SIG_DFL) };
 }

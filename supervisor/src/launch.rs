@@ -7,7 +7,7 @@
 
 use std::ffi::CString;
 use std::fs::File;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Write as _};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
@@ -46,7 +46,8 @@ pub(crate) fn run(options: &Options, policy: Policy) -> anyhow::Result<u8> {
     let (done, report_done) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
     attend::attend(done, || {
         become_program(options, policy, report_json, Some(report_done)).unwrap_or_else(|error| {
-            eprintln!("finesse-run: {error:#}");
+            // Standard error may be full or closed.
+            let _ = writeln!(io::stderr(), "finesse-run: {error:#}");
             exit::FAILED
         })
     })
@@ -176,7 +177,8 @@ fn execute(options: &Options) -> u8 {
     };
     early::restore();
     let Err(errno) = nix::unistd::execvp(&arguments[0], &arguments);
-    eprintln!(
+    let _ = writeln!(
+        io::stderr(),
         "finesse-run: cannot run {}: {}",
         arguments[0].to_string_lossy(),
         errno.desc()

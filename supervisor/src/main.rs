@@ -1,5 +1,6 @@
 //! `finesse-run`: see `finesse-run --help`.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -9,7 +10,8 @@ fn main() -> ExitCode {
     match run(&Options::parse()) {
         Ok(code) => code.into(),
         Err(error) => {
-            eprintln!("finesse-run: {error:#}");
+            // Standard error may be full or closed.
+            let _ = writeln!(std::io::stderr(), "finesse-run: {error:#}");
             // Its own failures, as env(1) has them.
             125.into()
         }

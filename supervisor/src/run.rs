@@ -56,5 +56,7 @@ fn start_logging(verbose: u8) {
         .with_max_level(level)
         .without_time()
         .with_target(false)
+        // To standard error it would be, which has just failed; and that would end us.
+        .log_internal_errors(false)
         .init();
 }

@@ -189,6 +189,23 @@ fn the_program_starts_with_what_it_would_have() {
     }
 }
 
+/// The limit is inherited, and holds for memory that has a descriptor too.
+#[test]
+fn where_files_may_not_grow_it_runs_all_the_same() {
+    let run = programs::run().unwrap();
+    for blocks in [0, 1, 64] {
+        let script = format!("ulimit -f {blocks}; exec \"$0\" --fast=auto -- sh -c 'exit 7'");
+        let words = [
+            "sh".as_ref(),
+            "-c".as_ref(),
+            script.as_ref(),
+            run.as_os_str(),
+        ];
+        let done = timed::run(&mut timed::command(&words), LIMIT);
+        assert_eq!(done.status.code(), Some(7), "{blocks}: {done:?}");
+    }
+}
+
 #[test]
 fn the_program_is_the_process_that_was_started() {
     // pid, parent, process group, session.
