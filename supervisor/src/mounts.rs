@@ -62,14 +62,14 @@ impl Mounts {
         Arc::clone(&self.current.read())
     }
 
-    /// The mounts as they are now, after a poll that said whether there is news of the table
-    /// and of the paths of `seen`.
-    pub(crate) fn after_poll(&self, seen: Arc<Snapshot>, news: News) -> Arc<Snapshot> {
+    /// The mounts as they are now, if a poll said that there is news of the table or of the
+    /// paths of `seen`; none: `seen` is what they are.
+    pub(crate) fn after_poll(&self, seen: &Snapshot, news: News) -> Option<Arc<Snapshot>> {
         if !news.table && !seen.paths_have_changed(news.paths) {
-            return seen;
+            return None;
         }
         self.refresh();
-        self.current()
+        Some(self.current())
     }
 
     /// Reads the table again. What is unreadable counts as empty: all calls continue.

@@ -135,7 +135,7 @@ impl Shared {
             // What happened inside of a directory above a mount is none.
             if news.table || mounts.paths_have_changed(news.paths) {
                 fast.mounts_changed();
-                self.mounts.after_poll(mounts, news);
+                self.mounts.refresh();
             }
         }
     }
@@ -372,13 +372,16 @@ impl Worker {
             met.thread.pidfd().map(|fd| (fd, PollFlags::IN)),
         ];
         let [table, paths, is_dead] = poll_now(news).map_err(|_| Reason::TargetGone)?;
-        let seen = Arc::clone(&mounts);
-        let mounts = self.shared.mounts.after_poll(mounts, News { table, paths });
-        if let Some(fast) = &self.shared.fast
-            && !Arc::ptr_eq(&seen, &mounts)
-        {
-            fast.looked_at_mounts(seen.paths_have_changed(false));
-        }
+        let news = News { table, paths };
+        let mounts = match self.shared.mounts.after_poll(&mounts, news) {
+            None => mounts,
+            Some(latest) => {
+                if let Some(fast) = &self.shared.fast {
+                    fast.looked_at_mounts(mounts.paths_have_changed(false));
+                }
+                latest
+            }
+        };
         let met = if is_dead {
             self.shared.targets.meet_again(tid)?
         } else {
