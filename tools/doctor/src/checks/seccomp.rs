@@ -146,37 +146,42 @@ fn judge_install(install: &Install, answered: bool) -> Check {
 }
 
 fn judge_sync_wake_up(found: &Findings) -> Check {
-    let name = "synchronous wake-up";
-    match found.install {
-        Install::Done if found.sync_wake_up => Check::ok(
-            name,
-            "a trap costs a switch on one CPU, not a wake-up of another",
-        ),
-        Install::Done => Check::limited(
-            name,
+    judge_on_listener(
+        "synchronous wake-up",
+        found,
+        found.sync_wake_up,
+        "a trap costs a switch on one CPU, not a wake-up of another",
+        (
             "each trap costs a wake-up of another CPU (SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP)",
             "run Linux 6.6 or newer",
         ),
-        _ => Check::limited(
-            name,
-            "unknown: it shows on a listener only, and there was none",
-            "see the lines above",
-        ),
-    }
+    )
 }
 
 fn judge_descriptors(found: &Findings) -> Check {
-    let name = "descriptors for programs";
-    match found.install {
-        Install::Done if found.adds_descriptors => Check::ok(
-            name,
-            "a trapped program was given one: with --fast, it gets its agent so",
-        ),
-        Install::Done => Check::limited(
-            name,
+    judge_on_listener(
+        "descriptors for programs",
+        found,
+        found.adds_descriptors,
+        "a trapped program was given one: with --fast, it gets its agent so",
+        (
             "a trapped program cannot be given one (SECCOMP_IOCTL_NOTIF_ADDFD), so with --fast programs stay on traps",
             "run Linux 5.9 or newer",
         ),
+    )
+}
+
+/// What shows on a listener only; `lacking` is what it means without, and the remedy.
+fn judge_on_listener(
+    name: &'static str,
+    found: &Findings,
+    has: bool,
+    having: &str,
+    lacking: (&str, &str),
+) -> Check {
+    match found.install {
+        Install::Done if has => Check::ok(name, having),
+        Install::Done => Check::limited(name, lacking.0, lacking.1),
         _ => Check::limited(
             name,
             "unknown: it shows on a listener only, and there was none",
