@@ -94,6 +94,34 @@ fn a_program_posts_itself_to_memory() {
     );
 }
 
+/// One session of a runtime that says of all requests that they are done, after `before_reply`; notes whether it
+/// is a program's own.
+fn do_all(
+    socket: &OwnedFd,
+    device: (u32, u32),
+    is_own: &AtomicBool,
+    before_reply: impl Fn() + Sync,
+) {
+    let (server, memory) = Server::create(geometry()).unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let (mut request, mut reply) = (Vec::new(), Vec::new());
+            while let Some(ticket) = server.next(&mut request) {
+                before_reply();
+                Reply::Done.encode(&mut reply);
+                server.reply(ticket, &reply);
+            }
+        });
+        keep_session_and(socket, device, &memory, |message| {
+            if matches!(message, FromSupervisor::Hello { features, .. } if *features == FEATURE_DIRECT)
+            {
+                is_own.store(true, Ordering::SeqCst);
+            }
+        });
+        server.close();
+    });
+}
+
 /// A file system's process that kills the workers of the supervisor that `policy` tells when it has the request
 /// during which the agent is brought in. All requests are done without being done.
 #[derive(Debug, Clone)]
@@ -107,26 +135,12 @@ struct Killer {
 
 impl Killer {
     fn serve(&self, socket: &OwnedFd) {
-        let (server, memory) = Server::create(geometry()).unwrap();
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                let (mut request, mut reply) = (Vec::new(), Vec::new());
-                while let Some(ticket) = server.next(&mut request) {
-                    if self.is_coming.load(Ordering::SeqCst) {
-                        self.kill();
-                    }
-                    Reply::Done.encode(&mut reply);
-                    server.reply(ticket, &reply);
-                }
-            });
-            keep_session_and(socket, self.device, &memory, |message| {
-                if matches!(message, FromSupervisor::Hello { features, .. } if *features == FEATURE_DIRECT)
-                {
-                    self.is_coming.store(true, Ordering::SeqCst);
-                }
-            });
-            server.close();
-        });
+        let before_reply = || {
+            if self.is_coming.load(Ordering::SeqCst) {
+                self.kill();
+            }
+        };
+        do_all(socket, self.device, &self.is_coming, before_reply);
     }
 
     fn kill(&self) {

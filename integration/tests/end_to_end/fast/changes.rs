@@ -8,13 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use finesse_channel::Server;
-use finesse_wire::{DOOR_NAME, FEATURE_DIRECT, FromSupervisor, Reply};
+use finesse_wire::DOOR_NAME;
 
-use super::{FAST, LIMIT};
-use crate::doors::{device_of, geometry, put_door};
+use super::{FAST, LIMIT, do_all};
+use crate::doors::{device_of, put_door};
 use crate::guest::{self, Kind};
-use crate::peer::{FakeRuntime, keep_session_and};
+use crate::peer::FakeRuntime;
 use crate::processes;
 use crate::report::Report;
 use crate::timed;
@@ -129,24 +128,9 @@ fn the_mount_is_asked_for_its_door_once() {
     let came = Arc::new(AtomicBool::new(false));
     let noted = Arc::clone(&came);
     let fake = FakeRuntime::start(nix::unistd::geteuid().as_raw(), move |socket| {
-        let (server, memory) = Server::create(geometry()).unwrap();
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                let (mut request, mut reply) = (Vec::new(), Vec::new());
-                while let Some(ticket) = server.next(&mut request) {
-                    // The door is gone once somebody has come through it.
-                    let _ = fs::remove_file(&link);
-                    Reply::Done.encode(&mut reply);
-                    server.reply(ticket, &reply);
-                }
-            });
-            keep_session_and(socket, device, &memory, |message| {
-                if matches!(message, FromSupervisor::Hello { features, .. } if *features == FEATURE_DIRECT)
-                {
-                    noted.store(true, Ordering::SeqCst);
-                }
-            });
-            server.close();
+        // The door is gone once somebody has come through it.
+        do_all(socket, device, &noted, || {
+            let _ = fs::remove_file(&link);
         });
     });
     put_door(&twins.plain, &fake.door().to_string());
