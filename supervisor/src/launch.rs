@@ -10,21 +10,18 @@ use std::fs::File;
 use std::io::{self, IoSlice, Write as _};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::sync::Arc;
 
 use anyhow::Context;
-use finesse_notify::{Filter, InstallError, Ledger, Listener, Support};
+use finesse_notify::{Filter, InstallError, Support};
 use finesse_policy::Policy;
 use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, sendmsg, setsockopt,
     socketpair, sockopt,
 };
 
-use crate::heirs::Heirs;
 use crate::options::Options;
-use crate::orphans::Orphans;
-use crate::supervise::{LISTENING, READY, START_TIMEOUT, Setup, supervise};
-use crate::{attend, calls, early, fast, fork, guardian};
+use crate::supervise::{READY, START_TIMEOUT, Setup, supervise};
+use crate::{attend, calls, early, fast, fork};
 
 /// Exit codes of `finesse-run` itself, as env(1) and nohup(1) have them.
 pub(crate) mod exit {
@@ -85,12 +82,8 @@ fn start(
     if fast.is_some() {
         traps.extend(calls::fast_traps());
     }
-    let (ours, theirs) = socketpair(
-        AddressFamily::Unix,
-        SockType::SeqPacket,
-        None,
-        SockFlag::SOCK_CLOEXEC,
-    )?;
+    let (workers, for_workers) = pair()?;
+    let (guardian, for_guardian) = pair()?;
     let setup = Setup {
         policy,
         no_bypass: options.no_bypass,
@@ -100,12 +93,16 @@ fn start(
         report_done,
         program: std::process::id(),
         adopts: nix::sys::prctl::get_child_subreaper().unwrap_or(true),
-        socket: theirs,
+        socket: for_workers,
     };
-    let mut setup = Some(setup);
-    let between = fork::between(|| setup.take().map_or(1, supervise))?;
+    let mut theirs = Some((setup, for_guardian));
+    let start = || {
+        let theirs = theirs.take();
+        theirs.map_or(1, |(setup, for_guardian)| supervise(setup, for_guardian))
+    };
+    let between = fork::between(start)?;
     // The copies in this process would keep the report from ever being done.
-    drop(setup);
+    drop(theirs);
     // Meanwhile the supervisor starts, on another CPU.
     let filter = Filter::build(&traps, &calls::foreign_traps());
     between.wait()?;
@@ -116,13 +113,21 @@ fn start(
     if !may_install_without_nnp() {
         nix::sys::prctl::set_no_new_privs()?;
     }
-    let listener = filter.install()?;
-    if let Err(error) = hand_over(&ours, &listener) {
-        // The filter stays on this process; calls must not fail because of it.
-        tracing::warn!("the supervisor did not start ({error}); running without bypass");
-        leave_to_the_kernel(listener)?;
-    }
-    Ok(())
+    let supervisor = [workers, guardian];
+    // The filter cannot be taken off again, and whom this process starts then is under it as
+    // well: whoever is to hold the listener must be there before.
+    supervisor.iter().try_for_each(await_ready)?;
+    hand_over(&supervisor, &filter.install()?)
+}
+
+fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let kind = SockType::SeqPacket;
+    Ok(socketpair(
+        AddressFamily::Unix,
+        kind,
+        None,
+        SockFlag::SOCK_CLOEXEC,
+    )?)
 }
 
 /// Whether seccomp(2) takes a filter without no_new_privs: with `CAP_SYS_ADMIN`.
@@ -133,36 +138,36 @@ fn may_install_without_nnp() -> bool {
         .is_ok_and(|status| status.capeff >> CAP_SYS_ADMIN & 1 == 1)
 }
 
-fn hand_over(socket: &OwnedFd, listener: &OwnedFd) -> io::Result<()> {
+/// Waits until a process of the supervisor only waits for the listener.
+fn await_ready(socket: &OwnedFd) -> anyhow::Result<()> {
     let limit =
         nix::sys::time::TimeVal::new(i64::try_from(START_TIMEOUT.as_secs()).unwrap_or(10), 0);
     setsockopt(socket, sockopt::ReceiveTimeout, &limit)?;
+    let mut byte = [0];
+    let received = recv(socket.as_raw_fd(), &mut byte, MsgFlags::empty());
+    match received.context("the supervisor does not start")? {
+        1 if byte == [READY] => Ok(()),
+        _ => anyhow::bail!("the supervisor did not start"),
+    }
+}
+
+/// Gives the listener to the supervisor's processes. One is enough: it continues all calls.
+fn hand_over(supervisor: &[OwnedFd], listener: &OwnedFd) -> anyhow::Result<()> {
     let fds = [listener.as_raw_fd()];
-    for _to_one_each in 0..LISTENING {
-        sendmsg::<()>(
+    let given = supervisor.iter().filter(|socket| {
+        let sent = sendmsg::<()>(
             socket.as_raw_fd(),
             &[IoSlice::new(&[READY])],
             &[ControlMessage::ScmRights(&fds)],
             MsgFlags::MSG_NOSIGNAL,
             None,
-        )?;
+        );
+        sent.is_ok()
+    });
+    match given.count() {
+        0 => anyhow::bail!("the supervisor was killed at its start"),
+        _ => Ok(()),
     }
-    let mut byte = [0];
-    match recv(socket.as_raw_fd(), &mut byte, MsgFlags::empty())? {
-        1 if byte == [READY] => Ok(()),
-        _ => Err(io::Error::other("its process ended")),
-    }
-}
-
-/// The last resort: a process that only continues calls.
-fn leave_to_the_kernel(listener: OwnedFd) -> io::Result<()> {
-    let listener = Arc::new(Listener::new(listener, Arc::new(Ledger::new()?)));
-    let guardian = || {
-        let _ = nix::unistd::setsid();
-        guardian::continue_all(&listener, Orphans::default(), &Heirs::default(), None);
-        0
-    };
-    fork::between(|| fork::child(guardian).map_or(1, |_| 0))?.wait()
 }
 
 /// Executes the program; returns the exit code when that fails.

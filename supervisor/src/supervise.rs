@@ -32,11 +32,8 @@ mod name {
     pub(super) const KEEPER: &CStr = c"finesse-keeper";
 }
 
-/// The byte by which the workers say that they are ready.
+/// The byte by which a process says that nothing but the listener is missing.
 pub(crate) const READY: u8 = b'+';
-
-/// Processes that each receive the listener from the launcher: the guardian and the workers.
-pub(crate) const LISTENING: usize = 2;
 
 /// What the supervisor is told at its start.
 #[derive(Debug)]
@@ -55,33 +52,33 @@ pub(crate) struct Setup {
     pub(crate) program: u32,
     /// Whether that process adopts the orphans among its descendants.
     pub(crate) adopts: bool,
-    /// To the launcher: the listener comes from there, readiness goes there.
+    /// From the workers to the launcher: readiness goes there, the listener comes from there.
     pub(crate) socket: OwnedFd,
 }
 
-/// Starts the supervisor's processes; in a process between, with one thread.
-pub(crate) fn supervise(setup: Setup) -> i32 {
-    ended(start(setup), "processes")
+/// Starts the supervisor's processes; in a process between, with one thread. `socket` is the
+/// guardian's to the launcher, as [`Setup::socket`] is the workers'.
+pub(crate) fn supervise(setup: Setup, socket: OwnedFd) -> i32 {
+    ended(start(setup, socket), "processes")
 }
 
 /// Nobody waits for the filter before it has to: the launcher is still building it.
-fn start(setup: Setup) -> io::Result<()> {
+fn start(setup: Setup, socket: OwnedFd) -> io::Result<()> {
     // Signals of the terminal and the end of its session are for the program.
     nix::unistd::setsid()?;
-    leave_behind(&setup)?;
+    leave_behind(&setup, &socket)?;
     let (null, fast) = (dev_null()?, setup.fast);
-    let socket = setup.socket.try_clone()?;
     let ledger = Arc::new(Ledger::new()?);
     let (inbox, to_guardian) = heirs::way()?;
     let (keepers, to_keeper) = heirs::way()?;
-    let mut inboxes = Some((inbox, keepers));
+    let mut guardians = Some((inbox, keepers, socket));
     let heirs = Heirs::new(vec![to_guardian, to_keeper.try_clone()?]);
-    let (ours, for_workers) = (&mut inboxes, Arc::clone(&ledger));
+    let (ours, for_workers) = (&mut guardians, Arc::clone(&ledger));
     fork::child(move || {
         drop(ours.take());
         ended(work(setup, heirs, for_workers), "workers")
     })?;
-    let (inbox, keepers) = inboxes.ok_or(io::ErrorKind::NotFound)?;
+    let (inbox, keepers, socket) = guardians.ok_or(io::ErrorKind::NotFound)?;
     fork::child(move || {
         let guardian = || {
             let Some(listener) = receive_listener(&socket, ledger)? else {
@@ -178,12 +175,12 @@ fn confine(writes: Writes) {
 }
 
 /// Lets go of what belongs to the program: its streams, descriptors, directory.
-fn leave_behind(setup: &Setup) -> io::Result<()> {
+fn leave_behind(setup: &Setup, socket: &OwnedFd) -> io::Result<()> {
     let null = dev_null()?;
     nix::unistd::dup2_stdin(&null)?;
     nix::unistd::dup2_stdout(&null)?;
     drop(null);
-    let mut keep: Vec<RawFd> = vec![setup.socket.as_raw_fd()];
+    let mut keep: Vec<RawFd> = vec![setup.socket.as_raw_fd(), socket.as_raw_fd()];
     keep.extend(setup.report_json.as_ref().map(AsRawFd::as_raw_fd));
     keep.extend(setup.report_done.as_ref().map(AsRawFd::as_raw_fd));
     fork::close_all_but(&mut keep);
@@ -192,7 +189,13 @@ fn leave_behind(setup: &Setup) -> io::Result<()> {
 
 /// `None` when the launcher gave up: it has said why and runs the program without us.
 fn receive_listener(socket: &OwnedFd, ledger: Arc<Ledger>) -> io::Result<Option<Listener>> {
-    let (len, descriptors) = passed::receive(socket, &mut [0])?;
+    // Fails when the launcher is gone, which the end of the socket says next.
+    let _ = send(socket.as_raw_fd(), &[READY], MsgFlags::MSG_NOSIGNAL);
+    let (len, descriptors) = match passed::receive(socket, &mut [0]) {
+        // It has not read that either.
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
+        received => received?,
+    };
     match descriptors.into_iter().next() {
         _ if len == 0 => Ok(None),
         Some(listener) => Ok(Some(Listener::new(listener, ledger))),
@@ -215,8 +218,7 @@ fn work(setup: Setup, heirs: Heirs, ledger: Arc<Ledger>) -> io::Result<()> {
     let is_auto = setup.policy.maybe_auto();
     let fast = setup
         .fast
-        .map(|base| FastPath::new(base, is_auto, Arc::clone(&report)));
-    let fast = fast.transpose()?;
+        .and_then(|base| without_it(FastPath::new(base, is_auto, Arc::clone(&report))));
     let null = dev_null()?;
     confine(if fast.is_some() {
         Writes::Text
@@ -231,6 +233,7 @@ fn work(setup: Setup, heirs: Heirs, ledger: Arc<Ledger>) -> io::Result<()> {
     let Some(listener) = receive_listener(&setup.socket, ledger)? else {
         return Ok(());
     };
+    drop(setup.socket);
     if let Err(error) = listener.set_sync_wake_up() {
         tracing::debug!("traps cost more on this kernel (no SYNC_WAKE_UP): {error}");
     }
@@ -245,8 +248,6 @@ fn work(setup: Setup, heirs: Heirs, ledger: Arc<Ledger>) -> io::Result<()> {
         fast,
     );
     shared.start()?;
-    send(setup.socket.as_raw_fd(), &[READY], MsgFlags::MSG_NOSIGNAL)?;
-    drop(setup.socket);
 
     wait_for(program.as_fd(), PollFlags::IN, Some(&listener))?;
     if setup.print_report {
@@ -261,6 +262,12 @@ fn work(setup: Setup, heirs: Heirs, ledger: Arc<Ledger>) -> io::Result<()> {
     let _ = nix::unistd::dup2_stderr(&null);
     shared.heirs.program_ended();
     wait_for(listener.as_fd(), PollFlags::empty(), None)
+}
+
+/// Programs that stay on traps are right as well.
+fn without_it(fast: io::Result<FastPath>) -> Option<FastPath> {
+    fast.inspect_err(|error| tracing::warn!("every program stays on traps: {error}"))
+        .ok()
 }
 
 /// Waits until `fd` polls as `wanted`, or hangs up; or until `or_end_of` hangs up.

@@ -44,10 +44,10 @@ pub struct When {
 #[derive(Debug, Error)]
 pub enum FilterError {
     /// libseccomp refused a rule.
-    #[error("libseccomp cannot build the filter: {0}")]
+    #[error("libseccomp cannot build the filter")]
     Build(#[from] SeccompError),
     /// The program could not be fetched from it.
-    #[error("cannot export the filter: {0}")]
+    #[error("cannot export the filter")]
     Export(#[from] io::Error),
 }
 
@@ -114,6 +114,9 @@ fn statement(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
     }
 }
 
+/// Bytes of the longest program that the kernel takes (`BPF_MAXINSNS`).
+const LONGEST: u64 = 4096 * 8;
+
 /// A filter that lets everything pass but the trapped calls.
 #[derive(Clone)]
 pub struct Filter {
@@ -148,10 +151,13 @@ impl Filter {
             context.merge(foreign_context(arch, foreign)?)?;
         }
         let mut file = File::from(memfd_create(c"finesse-filter", MFdFlags::MFD_CLOEXEC)?);
+        // libseccomp does not say that a file which may not grow (`RLIMIT_FSIZE`) has only a part.
+        file.set_len(LONGEST)?;
         context.export_bpf(&file)?;
         let mut bytes = Vec::new();
+        let len = file.stream_position()?;
         file.rewind()?;
-        file.read_to_end(&mut bytes)?;
+        file.take(len).read_to_end(&mut bytes)?;
         let program = bytes.as_chunks::<8>().0.iter().map(instruction).collect();
         Ok(Filter { program })
     }
