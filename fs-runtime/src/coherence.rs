@@ -15,6 +15,7 @@ mod sink;
 
 use std::ffi::OsStr;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -142,11 +143,10 @@ impl Coherence {
         let pages = self.view.pages(directory);
         match self.view.attr(directory) {
             Some(given) => {
-                self.wait_for_arrival(directory, locked);
-                self.send_inode(directory, pages.then_some(0));
+                self.send_inode(directory, pages.then_some(0), locked);
                 self.view.take_attr(directory, given);
             }
-            None if pages => self.send_inode(directory, Some(0)),
+            None if pages => self.send_inode(directory, Some(0), locked),
             None => self.save(),
         }
     }
@@ -154,8 +154,7 @@ impl Coherence {
     fn publish_attributes(&self, node: INodeNo, locked: &Locked) {
         match self.view.attr(node) {
             Some(given) => {
-                self.wait_for_arrival(node, locked);
-                self.send_inode(node, None);
+                self.send_inode(node, None, locked);
                 self.view.take_attr(node, given);
             }
             None => self.save(),
@@ -169,39 +168,55 @@ impl Coherence {
             self.save();
             return;
         }
-        self.wait_for_arrival(node, locked);
-        self.send_inode(node, Some(i64::try_from(size).unwrap_or(i64::MAX)));
+        let from = i64::try_from(size).unwrap_or(i64::MAX);
+        self.send_inode(node, Some(from), locked);
         if let Some(given) = given {
             self.view.take_attr(node, given);
         }
     }
 
-    /// A look-up that was answered a moment ago may not have made its inode yet, and
-    /// would install old attributes after an inval_inode that found nothing. The kernel
-    /// holds the directory's lock until it has; asking for a name that cannot exist waits
-    /// for that lock and does nothing else. A notification of a name there has waited.
-    fn wait_for_arrival(&self, node: INodeNo, locked: &Locked) {
-        if let Some(parent) = self.view.arriving(node)
-            && !locked.has(parent)
-        {
+    /// Attributes alone take no lock for which the kernel could wait for the file system. Nor
+    /// does the inode's end, should this be its last use: whatever was mapped is written before
+    /// the mapping goes (`fuse_vma_close`, fs/fuse/file.c), and whoever has write-back caching
+    /// serves in threads that may wait.
+    fn send_inode(&self, node: INodeNo, pages_from: Option<i64>, locked: &Locked) {
+        let forget = |sink: &dyn Sink| sink.inval_inode(node, pages_from.unwrap_or(-1), 0);
+        let found = match pages_from {
+            Some(_) => self.send(forget),
+            None => self.send_at_once(forget),
+        };
+        if !found && self.waited_for_arrival(node, locked) {
+            self.send(forget);
+        }
+    }
+
+    /// After an inval_inode that found nothing: a look-up that was answered a moment ago may
+    /// not have made its inode yet, and would install old attributes. The kernel holds the
+    /// directory's lock until it has; asking for a name that cannot exist waits for that lock
+    /// and does nothing else. A notification of a name there has waited.
+    fn waited_for_arrival(&self, node: INodeNo, locked: &Locked) -> bool {
+        let parent = self.view.arriving(node).filter(|it| !locked.has(*it));
+        if let Some(parent) = parent {
             self.send(|sink| sink.inval_entry(parent, OsStr::new("/")));
         }
+        parent.is_some()
     }
 
-    fn send_inode(&self, node: INodeNo, pages_from: Option<i64>) {
-        self.send(|sink| match pages_from {
-            Some(offset) => sink.inval_inode(node, offset, 0),
-            None => sink.inval_inode(node, -1, 0),
-        });
-    }
-
-    fn send(&self, notify: impl FnOnce(&dyn Sink) -> std::io::Result<()>) {
-        self.sent.fetch_add(1, Ordering::Relaxed);
+    /// For what may wait until the kernel has an answer of the file system.
+    fn send(&self, notify: impl Fn(&dyn Sink) -> io::Result<()>) -> bool {
         about_to_wait();
-        if let Err(error) = notify(self.sink.as_ref()) {
-            // The mount is gone, or the kernel would not let go (a mountpoint below).
-            log::debug!("the kernel refused a notification: {error}");
-        }
+        self.send_at_once(notify)
+    }
+
+    /// False when the kernel has nothing of what it is to forget.
+    fn send_at_once(&self, notify: impl Fn(&dyn Sink) -> io::Result<()>) -> bool {
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        let Err(error) = notify(self.sink.as_ref()) else {
+            return true;
+        };
+        // The mount is gone, or the kernel would not let go (a mountpoint below).
+        log::debug!("the kernel refused a notification: {error}");
+        error.raw_os_error() != Some(libc::ENOENT)
     }
 
     fn save(&self) {

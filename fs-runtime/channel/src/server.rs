@@ -169,7 +169,9 @@ impl Server {
     /// hand and will look when it is done; from another CPU than the client's.
     fn watch(&self, mut stop: impl FnMut() -> bool) -> Option<Ticket> {
         let budget = self.budget();
-        if budget.is_zero() || self.in_hand() > 0 {
+        if budget.is_zero()
+            || (self.in_hand() > 0 && !self.watched_by_others.load(Ordering::Relaxed))
+        {
             return None;
         }
         let placement = self.mapping.placement();

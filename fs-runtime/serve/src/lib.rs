@@ -27,6 +27,7 @@
 mod abi;
 mod backend;
 mod calls;
+mod companion;
 mod device;
 mod doubt;
 mod fiber;

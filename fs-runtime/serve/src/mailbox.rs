@@ -50,6 +50,8 @@ pub(crate) struct Mailbox {
 struct State {
     messages: VecDeque<Parcel>,
     idle: Vec<Arc<Waiter>>,
+    /// Nobody was asleep to be nudged: whoever falls asleep next is.
+    nudged: bool,
     closed: bool,
 }
 
@@ -79,9 +81,13 @@ impl Mailbox {
         Ok(())
     }
 
-    /// Wakes the thread that fell asleep last, to look for requests itself.
+    /// Wakes the thread that fell asleep last, or falls asleep next, to look for requests
+    /// itself.
     pub(crate) fn nudge(&self) {
-        let woken = self.state.lock().idle.pop();
+        let mut state = self.state.lock();
+        let woken = state.idle.pop();
+        state.nudged = woken.is_none();
+        drop(state);
         if let Some(waiter) = woken {
             waiter.wake_to_watch();
         }
@@ -108,10 +114,15 @@ impl Mailbox {
         parcel
     }
 
-    /// Declares a thread idle; false when there is a message to take instead.
+    /// Declares a thread idle; false when there is a message to take instead, or it is to look
+    /// for requests.
     pub(crate) fn rest(&self, waiter: &Arc<Waiter>) -> bool {
         let mut state = self.state.lock();
         if !state.messages.is_empty() || state.closed {
+            return false;
+        }
+        if std::mem::take(&mut state.nudged) {
+            waiter.watches_next();
             return false;
         }
         state.idle.push(Arc::clone(waiter));

@@ -18,6 +18,7 @@ use crate::abi::{FORGETS, ForgetOne, InHeader, InitIn, Message, OUT_HEADER, OutH
 use crate::abi::{ForgetIn, Terms, Unfit, opcode};
 use crate::backend::Daemon;
 use crate::calls::Answer;
+use crate::companion::Companion;
 use crate::gates::Gates;
 use crate::link::{self, About};
 use crate::mailbox::{Mailbox, Parcel};
@@ -44,6 +45,7 @@ pub(crate) struct Session {
     pub(crate) mode: Arc<Mode>,
     notes: Notes,
     ushers: Ushers,
+    companion: Companion,
     notifier: Arc<Notifier>,
     connection: Option<u32>,
     /// The `unique` of the FUSE_INIT that is not answered yet; 0: there is none.
@@ -107,6 +109,7 @@ impl Session {
             mode: Arc::new(Mode::new()),
             notes: Notes::default(),
             ushers: Ushers::new(),
+            companion: Companion::default(),
             notifier: Notifier::new(device),
             connection: mount::connection(device),
             greeting: AtomicU64::new(request.header.unique),
@@ -391,6 +394,18 @@ impl Session {
     /// Whether a descriptor is one more of this mount (`FUSE_DEV_IOC_CLONE`, dup(2)).
     pub(crate) fn serves(&self, device: RawFd) -> bool {
         self.connection.is_some() && mount::connection(device) == self.connection
+    }
+
+    /// Has something done by a thread that may wait, while the caller sleeps. False when it
+    /// may as well look for something else to do.
+    pub(crate) fn hand_over(self: &Arc<Self>, errand: Errand) -> bool {
+        match self.companion.hand_over(self, errand) {
+            Ok(()) => true,
+            Err(errand) => {
+                self.send(errand);
+                false
+            }
+        }
     }
 
     /// Has something done by a thread that may wait.

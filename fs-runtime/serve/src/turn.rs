@@ -334,7 +334,10 @@ impl Here {
             }
             (fiber, Wants::ThreadThatMayWait) => {
                 self.session.post.moved.fetch_add(1, Ordering::Relaxed);
-                self.session.send(Box::new(move |_| fiber.finish()));
+                let goes_on = Box::new(move |_: &Arc<Session>| fiber.finish());
+                if self.session.hand_over(goes_on) {
+                    self.attends = false;
+                }
                 None
             }
         }

@@ -80,9 +80,14 @@ impl Waiter {
 
     /// The same, to look for requests itself.
     pub(crate) fn wake_to_watch(&self) {
+        self.watches_next();
+        self.wake();
+    }
+
+    /// The thread, which is awake or about to be, is to look for requests itself.
+    pub(crate) fn watches_next(&self) {
         // The eventfd carries it over; relaxed.
         self.watches.store(true, Ordering::Relaxed);
-        self.wake();
     }
 
     /// Whether it was woken so, since this was asked last.

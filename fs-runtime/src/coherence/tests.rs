@@ -1,6 +1,8 @@
+use std::cell::Cell;
 use std::ffi::OsStr;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fuser::INodeNo;
@@ -8,27 +10,33 @@ use parking_lot::Mutex;
 
 use super::{Change, Coherence, Counts, Sink};
 use crate::kernel_view::{KernelView, Limits};
+use crate::waiting::hear_of_waits;
 
 const TTL: Duration = Duration::from_secs(60);
 const DIR: INodeNo = INodeNo(10);
 const CHILD: INodeNo = INodeNo(11);
 
 #[derive(Clone, Default)]
-struct Recorded(Arc<Mutex<Vec<String>>>);
+struct Recorded {
+    sent: Arc<Mutex<Vec<String>>>,
+    /// Until it has heard of a name, the kernel finds no inode.
+    has_not_made_it: Arc<AtomicBool>,
+}
 
 impl Recorded {
     fn push(&self, text: String) -> io::Result<()> {
-        self.0.lock().push(text);
+        self.sent.lock().push(text);
         Ok(())
     }
 
     fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock())
+        std::mem::take(&mut self.sent.lock())
     }
 }
 
 impl Sink for Recorded {
     fn inval_entry(&self, parent: INodeNo, name: &OsStr) -> io::Result<()> {
+        self.has_not_made_it.store(false, Ordering::Relaxed);
         self.push(format!("entry {parent} {}", name.display()))
     }
 
@@ -37,7 +45,11 @@ impl Sink for Recorded {
     }
 
     fn inval_inode(&self, node: INodeNo, offset: i64, len: i64) -> io::Result<()> {
-        self.push(format!("inode {node} {offset} {len}"))
+        self.push(format!("inode {node} {offset} {len}"))?;
+        match self.has_not_made_it.load(Ordering::Relaxed) {
+            true => Err(io::Error::from_raw_os_error(libc::ENOENT)),
+            false => Ok(()),
+        }
     }
 }
 
@@ -119,10 +131,41 @@ fn a_second_change_in_a_directory_does_not_repeat_its_attributes() {
 #[test]
 fn attributes_of_a_new_node_wait_for_its_look_up() {
     let kernel = Kernel::new();
-    kernel.gets(DIR, "f", CHILD, Duration::ZERO, TTL);
     let change = Change::new().attributes_of(CHILD);
-    assert_eq!(kernel.hears_of(&change), ["entry 10 /", "inode 11 -1 0"]);
-    assert!(kernel.hears_of(&change).is_empty());
+    for (has_not_made_it, expected) in [
+        (false, &["inode 11 -1 0"][..]),
+        (true, &["inode 11 -1 0", "entry 10 /", "inode 11 -1 0"]),
+    ] {
+        let flag = &kernel.recorded.has_not_made_it;
+        flag.store(has_not_made_it, Ordering::Relaxed);
+        kernel.gets(DIR, "f", CHILD, Duration::ZERO, TTL);
+        assert_eq!(kernel.hears_of(&change), expected);
+        assert!(kernel.hears_of(&change).is_empty());
+    }
+}
+
+/// The thread that served the look-up may be the one that the kernel waits for.
+#[test]
+fn attributes_alone_go_without_a_wait_unless_their_node_arrives() {
+    thread_local! {
+        static WAITS: Cell<u32> = const { Cell::new(0) };
+    }
+    let kernel = Kernel::new();
+    hear_of_waits(|| WAITS.set(WAITS.get() + 1));
+    for (has_not_made_it, waits) in [(false, 0), (true, 2)] {
+        for change in [
+            Change::new().name(DIR, OsStr::new("f")),
+            Change::new().attributes_of(DIR),
+        ] {
+            let flag = &kernel.recorded.has_not_made_it;
+            flag.store(has_not_made_it, Ordering::Relaxed);
+            kernel.gets(INodeNo::ROOT, "d", DIR, Duration::ZERO, TTL);
+            assert!(!kernel.hears_of(&change).is_empty());
+            assert_eq!(WAITS.take(), waits, "{change:?}");
+        }
+    }
+    kernel.hears_of(&Change::new().content_from(DIR, 0));
+    assert_eq!(WAITS.take(), 1, "pages may be locked");
 }
 
 #[test]
