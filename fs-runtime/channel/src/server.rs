@@ -165,8 +165,9 @@ impl Server {
         (0..self.mapping.geometry().slots).any(|slot| self.mapping.doorbell(slot).is_posted())
     }
 
-    /// Watches the doorbells for a while, or until `stop` says so, unless another thread does, or has a request in
-    /// hand and will look when it is done; from another CPU than the client's.
+    /// Watches the doorbells for a while, or until `stop` says so, from another CPU than the
+    /// client's; unless another thread does, or has a request in hand and will look when it is
+    /// done (where others watch, it will not).
     fn watch(&self, mut stop: impl FnMut() -> bool) -> Option<Ticket> {
         let budget = self.budget();
         if budget.is_zero()

@@ -213,6 +213,18 @@ mod tests {
     }
 
     #[test]
+    fn a_nudge_that_finds_nobody_asleep_is_for_the_next() {
+        let mailbox = Mailbox::default();
+        let waiter = Arc::new(Waiter::new().unwrap());
+        mailbox.nudge();
+        assert!(!mailbox.rest(&waiter) && waiter.takes_to_watching());
+        assert!(mailbox.rest(&waiter), "it was for once");
+        mailbox.nudge();
+        assert!(woken(&waiter) && waiter.takes_to_watching());
+        assert!(mailbox.rest(&waiter), "and this one was not kept");
+    }
+
+    #[test]
     fn taking_one_of_two_wakes_another() {
         let mailbox = Mailbox::default();
         assert!(mailbox.put(message(1)).is_ok() && mailbox.put(message(2)).is_ok());
