@@ -47,7 +47,7 @@ enum Kind {
 /// What is left when a reply was looked at.
 #[derive(Debug, Default)]
 pub(crate) struct Settled {
-    /// The gate, to be left when the reply was written.
+    /// The gate of a listing, to be left when the reply was written.
     #[allow(dead_code)] // Held for its drop.
     held: Option<Held>,
     #[allow(dead_code)] // As above.
@@ -113,7 +113,10 @@ impl Kind {
     fn settle(self, doors: &Doors, error: i32, body: &mut [u8]) -> Settled {
         match self {
             Kind::Entry(note) if error == 0 => give_entry(doors, note, body),
-            Kind::Entry(note) => Settled::holding(note.failed()),
+            Kind::Entry(note) => {
+                note.failed();
+                Settled::default()
+            }
             Kind::Attributes(note, node) if error == 0 => {
                 give_attributes::<AttrOut>(doors, note, node, body)
             }
@@ -134,8 +137,13 @@ impl Kind {
                 settled
             }
             Kind::Listing(held) => Settled::holding(held),
-            Kind::Settle(settle) if error == 0 => Settled::holding(settle.succeeded()),
-            Kind::Settle(settle) => Settled::holding(settle.failed()),
+            Kind::Settle(settle) => {
+                match error {
+                    0 => settle.succeeded(),
+                    _ => settle.failed(),
+                }
+                Settled::default()
+            }
         }
     }
 }
@@ -214,14 +222,14 @@ impl Kind {
 
 fn give_entry(doors: &Doors, note: EntryNote, body: &mut [u8]) -> Settled {
     let Ok((out, _)) = EntryOut::mut_from_prefix(body) else {
-        return Settled::holding(note.failed());
+        note.failed();
+        return Settled::default();
     };
     let (node, ttls) = (INodeNo(out.nodeid), out.ttls());
-    let (left, held) = note.gave(node, ttls);
+    let left = note.gave(node, ttls);
     tell_directory(doors, node, &out.attr);
     out.set_ttls(left);
     Settled {
-        held: Some(held),
         counted: Vec::from_iter((node.0 != 0).then_some(node)),
         ..Settled::default()
     }

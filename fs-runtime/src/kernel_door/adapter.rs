@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -22,7 +23,7 @@ use crate::reply::{
     ReplyEntry, ReplyIoctl, ReplyLock, ReplyLseek, ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite,
     ReplyXattr,
 };
-use crate::served::Served;
+use crate::served::{Call, Served};
 
 /// The file system as fuser sees it.
 pub(crate) struct KernelDoor<FS: Filesystem> {
@@ -49,12 +50,43 @@ impl<FS: Filesystem> KernelDoor<FS> {
         }
     }
 
+    /// The file system, for one call; see [`KernelCall`].
+    fn call(&self) -> KernelCall<'_, FS> {
+        KernelCall {
+            call: self.fs.call(),
+            _after: LeaveToTheWatcher,
+        }
+    }
+
     fn reserved(&self, parent: INodeNo, name: &OsStr) -> bool {
         self.doors.link_at(parent, name).is_some()
     }
 
     fn is_link(&self, node: INodeNo) -> bool {
         self.doors.link_node(node).is_some()
+    }
+}
+
+/// A call for the kernel. Whoever made it then leaves the CPU that is watched from: it will
+/// be woken where it was, and what waits for it must not wait for the watcher.
+struct KernelCall<'a, FS> {
+    call: Call<'a, FS>,
+    _after: LeaveToTheWatcher,
+}
+
+struct LeaveToTheWatcher;
+
+impl Drop for LeaveToTheWatcher {
+    fn drop(&mut self) {
+        finesse_channel::leave_to_the_watcher();
+    }
+}
+
+impl<FS> Deref for KernelCall<'_, FS> {
+    type Target = FS;
+
+    fn deref(&self) -> &FS {
+        &self.call
     }
 }
 
@@ -88,7 +120,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         }
         let note = EntryNote::lookup(&self.doors, parent, name);
         let reply = ReplyEntry::kernel(reply, note);
-        self.fs.call().lookup(&req.into(), parent, name, reply);
+        self.call().lookup(&req.into(), parent, name, reply);
     }
 
     // fuser's batch_forget comes here as well, node by node: its argument has no public
@@ -98,7 +130,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
             return;
         }
         self.doors.view.forgot(ino, nlookup);
-        self.fs.call().forget(&req.into(), ino, nlookup);
+        self.call().forget(&req.into(), ino, nlookup);
     }
 
     fn getattr(
@@ -112,7 +144,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
             return link.getattr(reply);
         }
         let reply = ReplyAttr::kernel(reply, AttrNote::question(&self.doors, ino));
-        self.fs.call().getattr(&req.into(), ino, fh, reply);
+        self.call().getattr(&req.into(), ino, fh, reply);
     }
 
     fn setattr(
@@ -137,7 +169,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
             return reply.error(DoorLink::IMMUTABLE);
         }
         let reply = ReplyAttr::kernel(reply, AttrNote::change(&self.doors, ino));
-        self.fs.call().setattr(
+        self.call().setattr(
             &req.into(),
             ino,
             mode,
@@ -160,8 +192,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         if let Some(link) = self.doors.link_node(ino) {
             return link.readlink(reply);
         }
-        self.fs
-            .call()
+        self.call()
             .readlink(&req.into(), ino, ReplyData::kernel(reply));
     }
 
@@ -180,8 +211,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         }
         let note = EntryNote::change(&self.doors, parent, name, None);
         let reply = ReplyEntry::kernel(reply, note);
-        self.fs
-            .call()
+        self.call()
             .mknod(&req.into(), parent, name, mode, umask, rdev, reply);
     }
 
@@ -199,8 +229,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         }
         let note = EntryNote::change(&self.doors, parent, name, None);
         let reply = ReplyEntry::kernel(reply, note);
-        self.fs
-            .call()
+        self.call()
             .mkdir(&req.into(), parent, name, mode, umask, reply);
     }
 
@@ -215,7 +244,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
             return reply.error(DoorLink::IMMUTABLE);
         }
         let reply = ReplyEmpty::kernel(reply, Settle::removal(&self.doors, parent, name));
-        self.fs.call().unlink(&req.into(), parent, name, reply);
+        self.call().unlink(&req.into(), parent, name, reply);
     }
 
     fn rmdir(&self, req: &fuser::Request, parent: INodeNo, name: &OsStr, reply: fuser::ReplyEmpty) {
@@ -223,7 +252,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
             return reply.error(Errno::ENOTDIR);
         }
         let reply = ReplyEmpty::kernel(reply, Settle::removal(&self.doors, parent, name));
-        self.fs.call().rmdir(&req.into(), parent, name, reply);
+        self.call().rmdir(&req.into(), parent, name, reply);
     }
 
     fn symlink(
@@ -239,8 +268,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         }
         let note = EntryNote::change(&self.doors, parent, link_name, None);
         let reply = ReplyEntry::kernel(reply, note);
-        self.fs
-            .call()
+        self.call()
             .symlink(&req.into(), parent, link_name, target, reply);
     }
 
@@ -260,8 +288,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         let (from, to) = ((parent, name), (newparent, newname));
         let reply = ReplyEmpty::kernel(reply, Settle::rename(&self.doors, from, to, flags));
         let request = req.into();
-        self.fs
-            .call()
+        self.call()
             .rename(&request, parent, name, newparent, newname, flags, reply);
     }
 
@@ -281,8 +308,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         }
         let note = EntryNote::change(&self.doors, newparent, newname, Some(ino));
         let reply = ReplyEntry::kernel(reply, note);
-        self.fs
-            .call()
+        self.call()
             .link(&req.into(), ino, newparent, newname, reply);
     }
 
@@ -291,8 +317,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
             return reply.error(DoorLink::IMMUTABLE);
         }
         let note = OpenNote::File(AttrNote::change(&self.doors, ino));
-        self.fs
-            .call()
+        self.call()
             .open(&req.into(), ino, flags, ReplyOpen::kernel(reply, note));
     }
 
@@ -308,8 +333,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyData,
     ) {
         let (request, reply) = (req.into(), ReplyData::kernel(reply));
-        self.fs
-            .call()
+        self.call()
             .read(&request, ino, fh, offset, size, flags, lock_owner, reply);
     }
 
@@ -326,7 +350,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyWrite,
     ) {
         let note = AttrNote::change(&self.doors, ino);
-        self.fs.call().write(
+        self.call().write(
             &req.into(),
             ino,
             fh,
@@ -348,9 +372,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyEmpty,
     ) {
         let reply = ReplyEmpty::kernel(reply, Settle::nothing());
-        self.fs
-            .call()
-            .flush(&req.into(), ino, fh, lock_owner, reply);
+        self.call().flush(&req.into(), ino, fh, lock_owner, reply);
     }
 
     fn release(
@@ -364,8 +386,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyEmpty,
     ) {
         let reply = ReplyEmpty::kernel(reply, Settle::nothing());
-        self.fs
-            .call()
+        self.call()
             .release(&req.into(), ino, fh, flags, lock_owner, flush, reply);
     }
 
@@ -378,7 +399,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyEmpty,
     ) {
         let reply = ReplyEmpty::kernel(reply, Settle::nothing());
-        self.fs.call().fsync(&req.into(), ino, fh, datasync, reply);
+        self.call().fsync(&req.into(), ino, fh, datasync, reply);
     }
 
     fn opendir(
@@ -389,8 +410,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyOpen,
     ) {
         let note = OpenNote::Directory(Arc::clone(&self.doors), ino);
-        self.fs
-            .call()
+        self.call()
             .opendir(&req.into(), ino, flags, ReplyOpen::kernel(reply, note));
     }
 
@@ -404,7 +424,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
     ) {
         let held = self.doors.gate.list(ino.0);
         let reply = ReplyDirectory::kernel(reply, held);
-        self.fs.call().readdir(&req.into(), ino, fh, offset, reply);
+        self.call().readdir(&req.into(), ino, fh, offset, reply);
     }
 
     fn readdirplus(
@@ -417,9 +437,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
     ) {
         let note = ListingNote::new(&self.doors, ino);
         let reply = ReplyDirectoryPlus::kernel(reply, note);
-        self.fs
-            .call()
-            .readdirplus(&req.into(), ino, fh, offset, reply);
+        self.call().readdirplus(&req.into(), ino, fh, offset, reply);
     }
 
     fn releasedir(
@@ -431,9 +449,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyEmpty,
     ) {
         let reply = ReplyEmpty::kernel(reply, Settle::nothing());
-        self.fs
-            .call()
-            .releasedir(&req.into(), ino, fh, flags, reply);
+        self.call().releasedir(&req.into(), ino, fh, flags, reply);
     }
 
     fn fsyncdir(
@@ -445,9 +461,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyEmpty,
     ) {
         let reply = ReplyEmpty::kernel(reply, Settle::nothing());
-        self.fs
-            .call()
-            .fsyncdir(&req.into(), ino, fh, datasync, reply);
+        self.call().fsyncdir(&req.into(), ino, fh, datasync, reply);
     }
 
     fn statfs(&self, req: &fuser::Request, ino: INodeNo, reply: fuser::ReplyStatfs) {
@@ -456,8 +470,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         } else {
             ino
         };
-        self.fs
-            .call()
+        self.call()
             .statfs(&req.into(), node, ReplyStatfs::kernel(reply));
     }
 
@@ -475,8 +488,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
             return reply.error(DoorLink::IMMUTABLE);
         }
         let reply = ReplyEmpty::kernel(reply, Settle::attributes(&self.doors, ino));
-        self.fs
-            .call()
+        self.call()
             .setxattr(&req.into(), ino, name, value, flags, position, reply);
     }
 
@@ -491,8 +503,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         if self.is_link(ino) {
             return reply.error(Errno::NO_XATTR);
         }
-        self.fs
-            .call()
+        self.call()
             .getxattr(&req.into(), ino, name, size, ReplyXattr::kernel(reply));
     }
 
@@ -500,8 +511,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         if self.is_link(ino) {
             return DoorLink::listxattr(size, reply);
         }
-        self.fs
-            .call()
+        self.call()
             .listxattr(&req.into(), ino, size, ReplyXattr::kernel(reply));
     }
 
@@ -516,7 +526,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
             return reply.error(DoorLink::IMMUTABLE);
         }
         let reply = ReplyEmpty::kernel(reply, Settle::attributes(&self.doors, ino));
-        self.fs.call().removexattr(&req.into(), ino, name, reply);
+        self.call().removexattr(&req.into(), ino, name, reply);
     }
 
     fn access(
@@ -530,7 +540,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
             return reply.ok();
         }
         let reply = ReplyEmpty::kernel(reply, Settle::nothing());
-        self.fs.call().access(&req.into(), ino, mask, reply);
+        self.call().access(&req.into(), ino, mask, reply);
     }
 
     fn create(
@@ -548,8 +558,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         }
         let note = EntryNote::change(&self.doors, parent, name, None);
         let reply = ReplyCreate::kernel(reply, note);
-        self.fs
-            .call()
+        self.call()
             .create(&req.into(), parent, name, mode, umask, flags, reply);
     }
 
@@ -566,8 +575,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyLock,
     ) {
         let (request, reply) = (req.into(), ReplyLock::kernel(reply));
-        self.fs
-            .call()
+        self.call()
             .getlk(&request, ino, fh, lock_owner, start, end, typ, pid, reply);
     }
 
@@ -584,7 +592,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         sleep: bool,
         reply: fuser::ReplyEmpty,
     ) {
-        self.fs.call().setlk(
+        self.call().setlk(
             &req.into(),
             ino,
             fh,
@@ -606,8 +614,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         idx: u64,
         reply: fuser::ReplyBmap,
     ) {
-        self.fs
-            .call()
+        self.call()
             .bmap(&req.into(), ino, blocksize, idx, ReplyBmap::kernel(reply));
     }
 
@@ -623,8 +630,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyIoctl,
     ) {
         let (request, reply) = (req.into(), ReplyIoctl::kernel(reply));
-        self.fs
-            .call()
+        self.call()
             .ioctl(&request, ino, fh, flags, cmd, in_data, out_size, reply);
     }
 
@@ -639,8 +645,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyPoll,
     ) {
         let (request, reply) = (req.into(), ReplyPoll::kernel(reply));
-        self.fs
-            .call()
+        self.call()
             .poll(&request, ino, fh, ph, events, flags, reply);
     }
 
@@ -655,8 +660,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyEmpty,
     ) {
         let reply = ReplyEmpty::kernel(reply, Settle::attributes(&self.doors, ino));
-        self.fs
-            .call()
+        self.call()
             .fallocate(&req.into(), ino, fh, offset, length, mode, reply);
     }
 
@@ -670,9 +674,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyLseek,
     ) {
         let (request, reply) = (req.into(), ReplyLseek::kernel(reply));
-        self.fs
-            .call()
-            .lseek(&request, ino, fh, offset, whence, reply);
+        self.call().lseek(&request, ino, fh, offset, whence, reply);
     }
 
     fn copy_file_range(
@@ -689,7 +691,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyWrite,
     ) {
         let note = AttrNote::change(&self.doors, ino_out);
-        self.fs.call().copy_file_range(
+        self.call().copy_file_range(
             &req.into(),
             ino_in,
             fh_in,

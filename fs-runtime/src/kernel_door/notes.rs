@@ -1,6 +1,16 @@
 //! What a kernel request leaves to be done when its reply is sent: record what the kernel
-//! is given, tell the bypass door what changed, leave the gate. Everything but the gate
-//! is done before the reply is written.
+//! is given, tell the bypass door what changed, leave the gate.
+//!
+//! All of it is done before the reply is written. Whoever has written it may lose its CPU at
+//! once to the program that it woke, and must not have the gate then. What a notification
+//! takes back cannot come after it for all that:
+//! - a name: the notification waits for the directory's lock, which the kernel has until the
+//!   name is there (`fuse_reverse_inval_entry`, fs/fuse/dir.c). Only a name that was there
+//!   before is looked up without (`fuse_dentry_revalidate`), and is then out of the tree;
+//! - attributes: they are older than the notification and are not taken
+//!   (`fuse_change_attributes`, `attr_version`), or the inode is not there yet
+//!   (`Coherence::waited_for_arrival`);
+//! - a listing: no lock orders its pages, so its gate is left when the reply was written.
 
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
@@ -12,7 +22,7 @@ use super::Doors;
 use crate::gate::{GateGuard, GatePair, LookGuard};
 use crate::kernel_view::{Moment, NameKey};
 
-/// Whatever holds gates until the reply is sent.
+/// Whatever holds gates.
 #[derive(Debug)]
 #[allow(dead_code)] // Held for their drops.
 pub enum Held {
@@ -51,7 +61,7 @@ impl Drop for Touched {
 #[derive(Debug)]
 pub struct EntryNote {
     touched: Option<Touched>,
-    held: Held,
+    _held: Held,
     doors: Arc<Doors>,
     parent: INodeNo,
     key: NameKey,
@@ -107,7 +117,7 @@ impl EntryNote {
     ) -> Self {
         EntryNote {
             touched,
-            held,
+            _held: held,
             doors: Arc::clone(doors),
             parent,
             key: doors.view.key(parent, name),
@@ -117,24 +127,20 @@ impl EntryNote {
 
     /// The name leads to `node`. Takes and returns how long the name and the attributes
     /// may be remembered.
-    pub fn gave(self, node: INodeNo, ttls: (Duration, Duration)) -> ((Duration, Duration), Held) {
+    pub fn gave(self, node: INodeNo, ttls: (Duration, Duration)) -> (Duration, Duration) {
         drop(self.touched);
         let view = &self.doors.view;
-        let ttls = view.gave_entry(self.parent, self.key, node, ttls, self.asked);
-        (ttls, self.held)
+        view.gave_entry(self.parent, self.key, node, ttls, self.asked)
     }
 
     /// The same for a reply that has one time-out for both.
-    pub(crate) fn gave_with_one_ttl(self, node: INodeNo, ttl: Duration) -> (Duration, Held) {
-        let ((entry_ttl, attr_ttl), held) = self.gave(node, (ttl, ttl));
-        (entry_ttl.min(attr_ttl), held)
+    pub(crate) fn gave_with_one_ttl(self, node: INodeNo, ttl: Duration) -> Duration {
+        let (entry_ttl, attr_ttl) = self.gave(node, (ttl, ttl));
+        entry_ttl.min(attr_ttl)
     }
 
-    /// There is nothing to give.
-    pub fn failed(self) -> Held {
-        drop(self.touched);
-        self.held
-    }
+    /// There is nothing to give; the drop does the rest.
+    pub fn failed(self) {}
 }
 
 /// Attributes that a request asks for or changes.
@@ -276,7 +282,7 @@ fn counts(name: &OsStr, node: INodeNo) -> bool {
 #[derive(Debug)]
 pub struct Settle {
     effect: Effect,
-    held: Held,
+    _held: Held,
 }
 
 #[derive(Debug)]
@@ -296,7 +302,7 @@ impl Settle {
     pub(super) fn nothing() -> Self {
         Settle {
             effect: Effect::Nothing,
-            held: Held::Nothing,
+            _held: Held::Nothing,
         }
     }
 
@@ -304,7 +310,7 @@ impl Settle {
     pub fn attributes(doors: &Arc<Doors>, node: INodeNo) -> Self {
         Settle {
             effect: Effect::Attributes(AttrNote::change(doors, node)),
-            held: Held::Nothing,
+            _held: Held::Nothing,
         }
     }
 
@@ -318,7 +324,7 @@ impl Settle {
         let (touched, key) = touch(doors, parent, name);
         Settle {
             effect: Effect::Removed(touched, key),
-            held,
+            _held: held,
         }
     }
 
@@ -348,12 +354,12 @@ impl Settle {
                 keys: [from_key, to_key],
                 exchange: flags.contains(RenameFlags::RENAME_EXCHANGE),
             },
-            held,
+            _held: held,
         }
     }
 
     /// It is done.
-    pub fn succeeded(self) -> Held {
+    pub fn succeeded(self) {
         match &self.effect {
             Effect::Removed(touched, key) => touched.doors.view.dropped_name(*key),
             Effect::Renamed {
@@ -363,14 +369,10 @@ impl Settle {
             } => from.doors.view.moved_name(*from_key, *to_key, *exchange),
             Effect::Nothing | Effect::Attributes(_) => {}
         }
-        self.failed()
     }
 
-    /// It is not.
-    pub fn failed(self) -> Held {
-        drop(self.effect);
-        self.held
-    }
+    /// It is not; the drop tells what may have changed all the same.
+    pub fn failed(self) {}
 }
 
 fn touch(doors: &Arc<Doors>, parent: INodeNo, name: &OsStr) -> (Touched, NameKey) {

@@ -26,7 +26,7 @@ impl ReplyEmpty {
     pub fn ok(self) {
         match self.0 {
             To::Kernel(reply, settle) => {
-                let _held = settle.succeeded();
+                settle.succeeded();
                 reply.ok();
             }
             To::Slot(answer) => answer.give(Ok(())),
@@ -37,7 +37,7 @@ impl ReplyEmpty {
     pub fn error(self, err: Errno) {
         match self.0 {
             To::Kernel(reply, settle) => {
-                let _held = settle.failed();
+                settle.failed();
                 reply.error(err);
             }
             To::Slot(answer) => answer.give(Err(err)),

@@ -41,7 +41,7 @@ impl ReplyEntry {
     ) {
         match self.0 {
             To::Kernel(reply, note) => {
-                let ((entry_ttl, attr_ttl), _held) = note.gave(attr.ino, (*entry_ttl, *attr_ttl));
+                let (entry_ttl, attr_ttl) = note.gave(attr.ino, (*entry_ttl, *attr_ttl));
                 reply.entry_with_ttls(&attr_ttl, &entry_ttl, attr, generation);
             }
             To::Slot(answer) => answer.give(Ok(Entry {
@@ -57,7 +57,7 @@ impl ReplyEntry {
     pub fn error(self, err: Errno) {
         match self.0 {
             To::Kernel(reply, note) => {
-                let _held = note.failed();
+                note.failed();
                 reply.error(err);
             }
             To::Slot(answer) => answer.give(Err(err)),

@@ -84,13 +84,13 @@ impl ReplyCreate {
         fh: FileHandle,
         flags: FopenFlags,
     ) {
-        let (ttl, _held) = self.note.gave_with_one_ttl(attr.ino, *ttl);
+        let ttl = self.note.gave_with_one_ttl(attr.ino, *ttl);
         self.reply.created(&ttl, attr, generation, fh, flags);
     }
 
     /// The operation failed.
     pub fn error(self, err: Errno) {
-        let _held = self.note.failed();
+        self.note.failed();
         self.reply.error(err);
     }
 
@@ -123,7 +123,7 @@ impl ReplyCreate {
         flags: FopenFlags,
         backing_id: &BackingId,
     ) {
-        let (ttl, _held) = self.note.gave_with_one_ttl(attr.ino, *ttl);
+        let ttl = self.note.gave_with_one_ttl(attr.ino, *ttl);
         self.reply
             .created_passthrough(&ttl, attr, generation, fh, flags, backing_id);
     }
