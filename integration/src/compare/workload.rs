@@ -133,6 +133,14 @@ pub const ALL: &[Workload] = &[
             "busybox tar x of 100 directories of files of 4 KiB; per file",
         )
     },
+    Workload {
+        goal: Goal::None,
+        ops: 1000,
+        ..mutation(
+            "mixed",
+            "ten changes and six look-ups in turn, in a directory that comes and goes; per round",
+        )
+    },
     mutation("unlink", "unlink, by path"),
     mutation("unlinkat", "unlinkat, relative to a descriptor"),
     Workload {

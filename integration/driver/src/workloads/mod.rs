@@ -4,6 +4,7 @@ mod attributes;
 mod create;
 mod files;
 mod lookups;
+mod mixed;
 mod off_mount;
 mod remove;
 mod rename;
@@ -40,6 +41,7 @@ pub fn all() -> impl Iterator<Item = &'static Workload> {
         lookups::WORKLOADS,
         files::WORKLOADS,
         tree::WORKLOADS,
+        mixed::WORKLOADS,
         off_mount::WORKLOADS,
     ];
     families.into_iter().flatten()
