@@ -14,6 +14,7 @@ use fuser::{
     TimeOrNow, WriteFlags,
 };
 
+use super::beside::Beside;
 use super::link::DoorLink;
 use super::notes::{AttrNote, EntryNote, ListingNote, OpenNote, Settle};
 use super::{Bypass, Doors};
@@ -30,6 +31,7 @@ pub(crate) struct KernelDoor<FS: Filesystem> {
     fs: Arc<Served<FS>>,
     doors: Arc<Doors>,
     bypass: Arc<Bypass<FS>>,
+    beside: Beside,
 }
 
 impl<FS: Filesystem> fmt::Debug for KernelDoor<FS> {
@@ -47,14 +49,16 @@ impl<FS: Filesystem> KernelDoor<FS> {
             fs: Arc::new(Served::new(fs, threads)),
             doors,
             bypass,
+            beside: Beside::new(),
         }
     }
 
     /// The file system, for one call; see [`KernelCall`].
-    fn call(&self) -> KernelCall<'_, FS> {
+    fn call(&self, req: &fuser::Request) -> KernelCall<'_, FS> {
+        self.beside.come(req.pid());
         KernelCall {
             call: self.fs.call(),
-            _after: LeaveToTheWatcher,
+            _after: WaitThere(&self.beside),
         }
     }
 
@@ -67,18 +71,17 @@ impl<FS: Filesystem> KernelDoor<FS> {
     }
 }
 
-/// A call for the kernel. Whoever made it then leaves the CPU that is watched from: it will
-/// be woken where it was, and what waits for it must not wait for the watcher.
+/// A call for the kernel, after which its thread waits beside who asked.
 struct KernelCall<'a, FS> {
     call: Call<'a, FS>,
-    _after: LeaveToTheWatcher,
+    _after: WaitThere<'a>,
 }
 
-struct LeaveToTheWatcher;
+struct WaitThere<'a>(&'a Beside);
 
-impl Drop for LeaveToTheWatcher {
+impl Drop for WaitThere<'_> {
     fn drop(&mut self) {
-        finesse_channel::leave_to_the_watcher();
+        self.0.wait_there();
     }
 }
 
@@ -120,7 +123,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         }
         let note = EntryNote::lookup(&self.doors, parent, name);
         let reply = ReplyEntry::kernel(reply, note);
-        self.call().lookup(&req.into(), parent, name, reply);
+        self.call(req).lookup(&req.into(), parent, name, reply);
     }
 
     // fuser's batch_forget comes here as well, node by node: its argument has no public
@@ -130,7 +133,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
             return;
         }
         self.doors.view.forgot(ino, nlookup);
-        self.call().forget(&req.into(), ino, nlookup);
+        self.call(req).forget(&req.into(), ino, nlookup);
     }
 
     fn getattr(
@@ -144,7 +147,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
             return link.getattr(reply);
         }
         let reply = ReplyAttr::kernel(reply, AttrNote::question(&self.doors, ino));
-        self.call().getattr(&req.into(), ino, fh, reply);
+        self.call(req).getattr(&req.into(), ino, fh, reply);
     }
 
     fn setattr(
@@ -169,7 +172,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
             return reply.error(DoorLink::IMMUTABLE);
         }
         let reply = ReplyAttr::kernel(reply, AttrNote::change(&self.doors, ino));
-        self.call().setattr(
+        self.call(req).setattr(
             &req.into(),
             ino,
             mode,
@@ -192,7 +195,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         if let Some(link) = self.doors.link_node(ino) {
             return link.readlink(reply);
         }
-        self.call()
+        self.call(req)
             .readlink(&req.into(), ino, ReplyData::kernel(reply));
     }
 
@@ -211,7 +214,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         }
         let note = EntryNote::change(&self.doors, parent, name, None);
         let reply = ReplyEntry::kernel(reply, note);
-        self.call()
+        self.call(req)
             .mknod(&req.into(), parent, name, mode, umask, rdev, reply);
     }
 
@@ -229,7 +232,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         }
         let note = EntryNote::change(&self.doors, parent, name, None);
         let reply = ReplyEntry::kernel(reply, note);
-        self.call()
+        self.call(req)
             .mkdir(&req.into(), parent, name, mode, umask, reply);
     }
 
@@ -244,7 +247,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
             return reply.error(DoorLink::IMMUTABLE);
         }
         let reply = ReplyEmpty::kernel(reply, Settle::removal(&self.doors, parent, name));
-        self.call().unlink(&req.into(), parent, name, reply);
+        self.call(req).unlink(&req.into(), parent, name, reply);
     }
 
     fn rmdir(&self, req: &fuser::Request, parent: INodeNo, name: &OsStr, reply: fuser::ReplyEmpty) {
@@ -252,7 +255,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
             return reply.error(Errno::ENOTDIR);
         }
         let reply = ReplyEmpty::kernel(reply, Settle::removal(&self.doors, parent, name));
-        self.call().rmdir(&req.into(), parent, name, reply);
+        self.call(req).rmdir(&req.into(), parent, name, reply);
     }
 
     fn symlink(
@@ -268,7 +271,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         }
         let note = EntryNote::change(&self.doors, parent, link_name, None);
         let reply = ReplyEntry::kernel(reply, note);
-        self.call()
+        self.call(req)
             .symlink(&req.into(), parent, link_name, target, reply);
     }
 
@@ -288,7 +291,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         let (from, to) = ((parent, name), (newparent, newname));
         let reply = ReplyEmpty::kernel(reply, Settle::rename(&self.doors, from, to, flags));
         let request = req.into();
-        self.call()
+        self.call(req)
             .rename(&request, parent, name, newparent, newname, flags, reply);
     }
 
@@ -308,7 +311,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         }
         let note = EntryNote::change(&self.doors, newparent, newname, Some(ino));
         let reply = ReplyEntry::kernel(reply, note);
-        self.call()
+        self.call(req)
             .link(&req.into(), ino, newparent, newname, reply);
     }
 
@@ -317,7 +320,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
             return reply.error(DoorLink::IMMUTABLE);
         }
         let note = OpenNote::File(AttrNote::change(&self.doors, ino));
-        self.call()
+        self.call(req)
             .open(&req.into(), ino, flags, ReplyOpen::kernel(reply, note));
     }
 
@@ -332,8 +335,9 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         lock_owner: Option<LockOwner>,
         reply: fuser::ReplyData,
     ) {
+        self.beside.transfers(size as usize);
         let (request, reply) = (req.into(), ReplyData::kernel(reply));
-        self.call()
+        self.call(req)
             .read(&request, ino, fh, offset, size, flags, lock_owner, reply);
     }
 
@@ -349,8 +353,9 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         lock_owner: Option<LockOwner>,
         reply: fuser::ReplyWrite,
     ) {
+        self.beside.transfers(data.len());
         let note = AttrNote::change(&self.doors, ino);
-        self.call().write(
+        self.call(req).write(
             &req.into(),
             ino,
             fh,
@@ -372,7 +377,8 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyEmpty,
     ) {
         let reply = ReplyEmpty::kernel(reply, Settle::nothing());
-        self.call().flush(&req.into(), ino, fh, lock_owner, reply);
+        self.call(req)
+            .flush(&req.into(), ino, fh, lock_owner, reply);
     }
 
     fn release(
@@ -386,7 +392,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyEmpty,
     ) {
         let reply = ReplyEmpty::kernel(reply, Settle::nothing());
-        self.call()
+        self.call(req)
             .release(&req.into(), ino, fh, flags, lock_owner, flush, reply);
     }
 
@@ -399,7 +405,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyEmpty,
     ) {
         let reply = ReplyEmpty::kernel(reply, Settle::nothing());
-        self.call().fsync(&req.into(), ino, fh, datasync, reply);
+        self.call(req).fsync(&req.into(), ino, fh, datasync, reply);
     }
 
     fn opendir(
@@ -410,7 +416,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyOpen,
     ) {
         let note = OpenNote::Directory(Arc::clone(&self.doors), ino);
-        self.call()
+        self.call(req)
             .opendir(&req.into(), ino, flags, ReplyOpen::kernel(reply, note));
     }
 
@@ -424,7 +430,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
     ) {
         let held = self.doors.gate.list(ino.0);
         let reply = ReplyDirectory::kernel(reply, held);
-        self.call().readdir(&req.into(), ino, fh, offset, reply);
+        self.call(req).readdir(&req.into(), ino, fh, offset, reply);
     }
 
     fn readdirplus(
@@ -437,7 +443,8 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
     ) {
         let note = ListingNote::new(&self.doors, ino);
         let reply = ReplyDirectoryPlus::kernel(reply, note);
-        self.call().readdirplus(&req.into(), ino, fh, offset, reply);
+        self.call(req)
+            .readdirplus(&req.into(), ino, fh, offset, reply);
     }
 
     fn releasedir(
@@ -449,7 +456,8 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyEmpty,
     ) {
         let reply = ReplyEmpty::kernel(reply, Settle::nothing());
-        self.call().releasedir(&req.into(), ino, fh, flags, reply);
+        self.call(req)
+            .releasedir(&req.into(), ino, fh, flags, reply);
     }
 
     fn fsyncdir(
@@ -461,7 +469,8 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyEmpty,
     ) {
         let reply = ReplyEmpty::kernel(reply, Settle::nothing());
-        self.call().fsyncdir(&req.into(), ino, fh, datasync, reply);
+        self.call(req)
+            .fsyncdir(&req.into(), ino, fh, datasync, reply);
     }
 
     fn statfs(&self, req: &fuser::Request, ino: INodeNo, reply: fuser::ReplyStatfs) {
@@ -470,7 +479,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         } else {
             ino
         };
-        self.call()
+        self.call(req)
             .statfs(&req.into(), node, ReplyStatfs::kernel(reply));
     }
 
@@ -488,7 +497,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
             return reply.error(DoorLink::IMMUTABLE);
         }
         let reply = ReplyEmpty::kernel(reply, Settle::attributes(&self.doors, ino));
-        self.call()
+        self.call(req)
             .setxattr(&req.into(), ino, name, value, flags, position, reply);
     }
 
@@ -503,7 +512,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         if self.is_link(ino) {
             return reply.error(Errno::NO_XATTR);
         }
-        self.call()
+        self.call(req)
             .getxattr(&req.into(), ino, name, size, ReplyXattr::kernel(reply));
     }
 
@@ -511,7 +520,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         if self.is_link(ino) {
             return DoorLink::listxattr(size, reply);
         }
-        self.call()
+        self.call(req)
             .listxattr(&req.into(), ino, size, ReplyXattr::kernel(reply));
     }
 
@@ -526,7 +535,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
             return reply.error(DoorLink::IMMUTABLE);
         }
         let reply = ReplyEmpty::kernel(reply, Settle::attributes(&self.doors, ino));
-        self.call().removexattr(&req.into(), ino, name, reply);
+        self.call(req).removexattr(&req.into(), ino, name, reply);
     }
 
     fn access(
@@ -540,7 +549,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
             return reply.ok();
         }
         let reply = ReplyEmpty::kernel(reply, Settle::nothing());
-        self.call().access(&req.into(), ino, mask, reply);
+        self.call(req).access(&req.into(), ino, mask, reply);
     }
 
     fn create(
@@ -558,7 +567,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         }
         let note = EntryNote::change(&self.doors, parent, name, None);
         let reply = ReplyCreate::kernel(reply, note);
-        self.call()
+        self.call(req)
             .create(&req.into(), parent, name, mode, umask, flags, reply);
     }
 
@@ -575,7 +584,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyLock,
     ) {
         let (request, reply) = (req.into(), ReplyLock::kernel(reply));
-        self.call()
+        self.call(req)
             .getlk(&request, ino, fh, lock_owner, start, end, typ, pid, reply);
     }
 
@@ -592,7 +601,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         sleep: bool,
         reply: fuser::ReplyEmpty,
     ) {
-        self.call().setlk(
+        self.call(req).setlk(
             &req.into(),
             ino,
             fh,
@@ -614,7 +623,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         idx: u64,
         reply: fuser::ReplyBmap,
     ) {
-        self.call()
+        self.call(req)
             .bmap(&req.into(), ino, blocksize, idx, ReplyBmap::kernel(reply));
     }
 
@@ -630,7 +639,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyIoctl,
     ) {
         let (request, reply) = (req.into(), ReplyIoctl::kernel(reply));
-        self.call()
+        self.call(req)
             .ioctl(&request, ino, fh, flags, cmd, in_data, out_size, reply);
     }
 
@@ -645,7 +654,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyPoll,
     ) {
         let (request, reply) = (req.into(), ReplyPoll::kernel(reply));
-        self.call()
+        self.call(req)
             .poll(&request, ino, fh, ph, events, flags, reply);
     }
 
@@ -660,7 +669,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyEmpty,
     ) {
         let reply = ReplyEmpty::kernel(reply, Settle::attributes(&self.doors, ino));
-        self.call()
+        self.call(req)
             .fallocate(&req.into(), ino, fh, offset, length, mode, reply);
     }
 
@@ -674,7 +683,8 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyLseek,
     ) {
         let (request, reply) = (req.into(), ReplyLseek::kernel(reply));
-        self.call().lseek(&request, ino, fh, offset, whence, reply);
+        self.call(req)
+            .lseek(&request, ino, fh, offset, whence, reply);
     }
 
     fn copy_file_range(
@@ -691,7 +701,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyWrite,
     ) {
         let note = AttrNote::change(&self.doors, ino_out);
-        self.call().copy_file_range(
+        self.call(req).copy_file_range(
             &req.into(),
             ino_in,
             fh_in,

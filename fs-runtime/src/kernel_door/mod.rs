@@ -5,6 +5,7 @@
 //! otherwise. The reserved name ([`link`]) is answered here.
 
 mod adapter;
+mod beside;
 mod bypass;
 mod doors;
 mod link;
