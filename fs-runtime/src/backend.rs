@@ -9,7 +9,16 @@ use std::time::Duration;
 
 use fuser::{AccessFlags, Errno, FileAttr, INodeNo, RenameFlags, TimeOrNow};
 
-/// Whom the file system sees as the caller (`struct fuse_in_header`).
+/// A request of the bypass door, under a number that no other one has meanwhile.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct CallId(pub u64);
+
+impl CallId {
+    /// None: what is asked is part of no request.
+    pub const NONE: CallId = CallId(u64::MAX);
+}
+
+/// Whom the file system sees as the caller (`struct fuse_in_header`), and for what.
 #[derive(Clone, Copy, Debug)]
 pub struct Caller {
     /// File system user id.
@@ -18,6 +27,18 @@ pub struct Caller {
     pub gid: u32,
     /// Thread group id.
     pub pid: u32,
+    /// The request that is being served.
+    pub call: CallId,
+}
+
+impl Caller {
+    /// Nobody, as the kernel's forgets have it.
+    pub const NOBODY: Caller = Caller {
+        uid: 0,
+        gid: 0,
+        pid: 0,
+        call: CallId::NONE,
+    };
 }
 
 /// A name's node. Each one returned counts as one look-up of the node, to be forgotten.
@@ -169,6 +190,22 @@ pub trait Backend: Send + Sync {
     /// Whether the file system has threads that look for requests (`Attendant`).
     fn attends(&self) -> bool {
         false
+    }
+
+    /// Whether the file system can be told of signals ([`Backend::interrupt`]).
+    fn heeds_interrupts(&self) -> bool {
+        false
+    }
+
+    /// A signal has come for the caller of `call`: what it asks, now and from now on, may be
+    /// answered with EINTR. Does not wait.
+    fn interrupt(&self, call: CallId) {
+        let _ = call;
+    }
+
+    /// `call` is answered, or was before [`Backend::interrupt`] named it.
+    fn is_over(&self, call: CallId) {
+        let _ = call;
     }
 
     /// A thread of the door has answered a request, and is about to wait for the next one.

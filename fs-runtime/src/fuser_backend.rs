@@ -63,12 +63,8 @@ impl<FS: Filesystem> Backend for FuserBackend<FS> {
     /// The kernel's forgets come from nobody as well (`fuse_force_forget` and others set
     /// no caller).
     fn forget(&self, node: INodeNo, lookups: u64) {
-        let nobody = Caller {
-            uid: 0,
-            gid: 0,
-            pid: 0,
-        };
-        self.fs.call().forget(&self.request(nobody), node, lookups);
+        let nobody = self.request(Caller::NOBODY);
+        self.fs.call().forget(&nobody, node, lookups);
     }
 
     fn getattr(&self, caller: Caller, node: INodeNo) -> Result<Attributes, Errno> {

@@ -77,7 +77,7 @@ mod waiting;
 /// `finesse-serve` has one; this is no interface for file systems, and changes with it.
 #[doc(hidden)]
 pub mod doors {
-    pub use crate::backend::{Attributes, Backend, Caller, Entry, SetAttr, Statfs, Xattr};
+    pub use crate::backend::{Attributes, Backend, CallId, Caller, Entry, SetAttr, Statfs, Xattr};
     pub use crate::coherence::{Coherence, Counts, Sink};
     pub use crate::door::{Attendant, DoorHandle, Errand, MountFacts, Negotiated, start};
     pub use crate::gate::{Gate, GateGuard, GatePair, LookGuard, Looking};

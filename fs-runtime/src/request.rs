@@ -2,7 +2,7 @@
 
 use fuser::{INodeNo, RequestId};
 
-use crate::backend::Caller;
+use crate::backend::{CallId, Caller};
 
 /// The parameters of a request, whichever door it came through.
 #[derive(Debug)]
@@ -55,6 +55,7 @@ impl From<&fuser::Request> for Request {
                 uid: request.uid(),
                 gid: request.gid(),
                 pid: request.pid(),
+                call: CallId::NONE,
             },
         }
     }

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use finesse_channel::{Client, OpenError, PostError, Slot};
 use finesse_wire::{
-    CallerId, DecodeError, Door, FromRuntime, FromSupervisor, NodeId, PROTOCOL_VERSION, Refusal,
+    CallerId, DecodeError, Door, FEATURE_INTERRUPT, FromRuntime, FromSupervisor, NodeId,
+    PROTOCOL_VERSION, Refusal,
 };
 use nix::sys::socket::{
     AddressFamily, MsgFlags, Shutdown, SockFlag, SockType, UnixAddr, connect, getsockopt, send,
@@ -23,7 +24,7 @@ use thiserror::Error;
 use crate::heirs::Heirs;
 use crate::pace::Pace;
 use crate::reason::Reason;
-use crate::slow::{SlowCall, SlowCalls};
+use crate::slow::{Interrupts, SlowCall, SlowCalls};
 use crate::targets::Identity;
 use crate::{passed, trace};
 
@@ -94,8 +95,8 @@ impl From<nix::Error> for ConnectError {
 }
 
 impl Connection {
-    /// Connects through a door that the mount of file system `device` has shown, until
-    /// `until` is readable.
+    /// Connects through a door that the mount of file system `device` has shown, for what
+    /// `features` say, until `until` is readable.
     pub(crate) fn open(
         door: Door,
         device: &str,
@@ -106,35 +107,39 @@ impl Connection {
         check_peer(&socket)?;
         let hello = FromSupervisor::Hello {
             version: PROTOCOL_VERSION,
-            features,
+            features: features | FEATURE_INTERRUPT,
             token: door.token,
         };
         say(&socket, &hello)?;
         let (answer, memory) = hear(&socket)?;
-        match answer {
+        let heeds_interrupts = match answer {
             FromRuntime::Welcome {
                 version: PROTOCOL_VERSION,
                 device: theirs,
                 features: used,
             } => {
-                if used != features {
+                if used & !FEATURE_INTERRUPT != features {
                     return Err(ConnectError::OutOfTurn);
                 }
                 let theirs = format!("{}:{}", theirs.0, theirs.1);
                 if theirs != device {
                     return Err(ConnectError::OtherFileSystem(theirs));
                 }
+                used & FEATURE_INTERRUPT != 0
             }
             FromRuntime::Welcome { version, .. } => return Err(ConnectError::Version(version)),
             FromRuntime::Refused(refusal) => return Err(ConnectError::Refused(refusal)),
             FromRuntime::Registered { .. } | FromRuntime::Granted { .. } => {
                 return Err(ConnectError::OutOfTurn);
             }
-        }
+        };
         let memory = memory.ok_or(ConnectError::OutOfTurn)?;
         let client = Arc::new(Client::open(&memory)?);
+        let interrupts = heeds_interrupts
+            .then(|| socket.try_clone().map(Interrupts::new))
+            .transpose()?;
         let connection = Arc::new(Connection {
-            slow: SlowCalls::start(Arc::clone(&client))?,
+            slow: SlowCalls::start(Arc::clone(&client), interrupts)?,
             client,
             door,
             number: OnceLock::new(),

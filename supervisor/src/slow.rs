@@ -1,9 +1,12 @@
 //! Calls that take long: a thread a connection waits for them, so that the workers do
 //! not.
 
+mod interrupts;
+mod signals;
+
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use finesse_channel::{Client, Pending};
 use finesse_notify::Notification;
@@ -11,8 +14,10 @@ use finesse_notify::Notification;
 use crate::answer::Answer;
 use crate::worker::AbortOnPanic;
 
+pub(crate) use interrupts::Interrupts;
+
 /// How often to look at what is awaited though nobody has said that it is done: a file system's
-/// process that spoils its slots wakes nobody.
+/// process that spoils its slots wakes nobody. And how often to look for signals.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// A forwarded call whose reply has not come.
@@ -21,6 +26,8 @@ pub(crate) struct SlowCall {
     pub(crate) notification: Notification,
     pub(crate) pending: Pending,
     pub(crate) answer: Answer,
+    /// Whether the file system was told that a signal has come.
+    pub(crate) is_interrupted: bool,
 }
 
 /// The way to the waiting thread.
@@ -28,12 +35,16 @@ pub(crate) struct SlowCall {
 pub(crate) struct SlowCalls(flume::Sender<SlowCall>);
 
 impl SlowCalls {
-    /// Starts the thread; it ends with the last sender.
-    pub(crate) fn start(client: Arc<Client>) -> io::Result<SlowCalls> {
+    /// Starts the thread; it ends with the last sender. `interrupts`: where the file system is
+    /// told of signals, if it wants to hear of them.
+    pub(crate) fn start(
+        client: Arc<Client>,
+        interrupts: Option<Interrupts>,
+    ) -> io::Result<SlowCalls> {
         let (sender, receiver) = flume::unbounded();
         std::thread::Builder::new()
             .name("slow-calls".into())
-            .spawn(move || wait_for_all(&client, &receiver))?;
+            .spawn(move || wait_for_all(&client, &receiver, interrupts.as_ref()))?;
         Ok(SlowCalls(sender))
     }
 
@@ -44,14 +55,20 @@ impl SlowCalls {
     }
 }
 
-fn wait_for_all(client: &Client, incoming: &flume::Receiver<SlowCall>) {
+fn wait_for_all(
+    client: &Client,
+    incoming: &flume::Receiver<SlowCall>,
+    interrupts: Option<&Interrupts>,
+) {
     let _guard = AbortOnPanic;
     let mut waiting: Vec<SlowCall> = Vec::new();
     let mut reply = Vec::new();
+    let mut looked = Instant::now();
     loop {
         if waiting.is_empty() {
             let Ok(call) = incoming.recv() else { return };
             waiting.push(call);
+            looked = Instant::now();
         }
         // Read before the looks below: a completion in between changes it.
         let seen = client.completions();
@@ -64,6 +81,14 @@ fn wait_for_all(client: &Client, incoming: &flume::Receiver<SlowCall>) {
                 index += 1;
             }
         }
+        if let Some(interrupts) = interrupts
+            && looked.elapsed() >= LOOK_AGAIN
+        {
+            waiting
+                .iter_mut()
+                .for_each(|call| interrupts.consider(call));
+            looked = Instant::now();
+        }
         if !waiting.is_empty() {
             client.wait_completions(seen, Some(LOOK_AGAIN));
         }
@@ -75,6 +100,7 @@ fn finish(client: &Client, call: SlowCall, reply: &mut Vec<u8>) {
         notification,
         pending,
         answer,
+        is_interrupted: _,
     } = call;
     answer.collect(client, notification, pending, reply);
 }

@@ -422,6 +422,7 @@ impl Worker {
                 notification,
                 pending,
                 answer,
+                is_interrupted: false,
             });
         }
     }

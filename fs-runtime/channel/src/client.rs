@@ -52,6 +52,11 @@ pub struct Pending {
 }
 
 impl Pending {
+    /// The number by which the server knows the request: [`Slot::label`].
+    pub fn label(&self) -> u64 {
+        self.generation.label(self.slot)
+    }
+
     /// The same slot, for its next request.
     fn next(self) -> Self {
         Pending {
@@ -70,7 +75,7 @@ impl Slot {
     /// The number by which another process finds the request in the same memory, once this
     /// one has died: [`Client::fate`]. At most [`LABEL_BITS`] bits.
     pub fn label(&self) -> u64 {
-        u64::from(self.0.slot) << Generation::BITS | u64::from(self.0.generation.number())
+        self.0.label()
     }
 }
 
@@ -173,16 +178,12 @@ impl Client {
     /// What became of the request of a client in a process that has died. One that nobody
     /// has begun to execute is taken back. The reply is put into `buf` when there is one.
     pub fn fate(&self, label: u64, buf: &mut Vec<u8>) -> Fate {
-        let Ok(slot) = u32::try_from(label >> Generation::BITS) else {
+        let Some((slot, generation)) = Generation::of_label(label) else {
             return Fate::Unknown;
         };
         if slot >= self.mapping.geometry().slots {
             return Fate::Unknown;
         }
-        let mask = (1 << Generation::BITS) - 1;
-        let Ok(generation) = u32::try_from(label & mask).map(Generation::of_number) else {
-            return Fate::Unknown;
-        };
         match self.doorbell(slot).fate(generation) {
             Fate::Replied if !self.mapping.read_reply(slot, buf) => Fate::Unknown,
             fate => fate,

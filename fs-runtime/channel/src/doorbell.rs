@@ -51,6 +51,20 @@ impl Generation {
     /// Bits of a generation's number.
     pub(crate) const BITS: u32 = u32::BITS - STATE_BITS;
 
+    /// The number of this generation of `slot`, by which both sides name one request: at most
+    /// [`crate::LABEL_BITS`] bits.
+    pub(crate) fn label(self, slot: u32) -> u64 {
+        u64::from(slot) << Generation::BITS | u64::from(self.0)
+    }
+
+    /// Slot and generation of a label.
+    pub(crate) fn of_label(label: u64) -> Option<(u32, Generation)> {
+        let mask = (1 << Generation::BITS) - 1;
+        let slot = u32::try_from(label >> Generation::BITS).ok()?;
+        let number = u32::try_from(label & mask).ok()?;
+        Some((slot, Generation(number)))
+    }
+
     fn with(self, state: State) -> u32 {
         self.0 << STATE_BITS | state as u32
     }

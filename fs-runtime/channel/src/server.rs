@@ -25,6 +25,9 @@ pub struct Server {
     mover: Mover,
     /// Requests in hand. Only counts; relaxed.
     in_hand: AtomicUsize,
+    /// Of each slot, the generation in hand and one; 0: none. The memory itself is the client's
+    /// to write as well. Relaxed: who looks and who replies have a lock of their own.
+    hands: Box<[AtomicU32]>,
     /// Whether [`Server::next`] sleeps at once. Set before it is called; relaxed.
     watched_by_others: AtomicBool,
 }
@@ -44,6 +47,13 @@ pub struct Ticket {
     generation: Generation,
 }
 
+impl Ticket {
+    /// The number by which the client knows the request: [`crate::Pending::label`].
+    pub fn label(&self) -> u64 {
+        self.generation.label(self.slot)
+    }
+}
+
 impl Server {
     /// Makes the shared memory. The descriptor is for the client.
     ///
@@ -61,6 +71,7 @@ impl Server {
             }),
             mover: Mover::new(),
             in_hand: AtomicUsize::new(0),
+            hands: (0..geometry.slots).map(|_| AtomicU32::new(0)).collect(),
             watched_by_others: AtomicBool::new(false),
         };
         Ok((server, fd))
@@ -107,6 +118,8 @@ impl Server {
 
     fn take(&self, ticket: &Ticket, buf: &mut Vec<u8>) {
         self.in_hand.fetch_add(1, Ordering::Relaxed);
+        self.hand(ticket.slot)
+            .store(Self::taken(ticket.generation), Ordering::Relaxed);
         self.mapping.placement().note_server();
         self.mapping.bell().share(|| self.is_any_posted());
         // A length out of bounds is the client's fault; empty bytes decode to nothing,
@@ -119,6 +132,30 @@ impl Server {
     /// Requests taken and not yet answered, by all threads.
     pub fn in_hand(&self) -> usize {
         self.in_hand.load(Ordering::Relaxed)
+    }
+
+    /// Whether the request of that [`Ticket::label`] is taken and not yet answered.
+    pub fn has_in_hand(&self, label: u64) -> bool {
+        Generation::of_label(label).is_some_and(|(slot, generation)| {
+            let hand = self.hands.get(slot as usize);
+            hand.is_some_and(|hand| hand.load(Ordering::Relaxed) == Self::taken(generation))
+        })
+    }
+
+    /// The labels of all that are taken and not yet answered.
+    pub fn labels_in_hand(&self) -> impl Iterator<Item = u64> {
+        (0..).zip(&self.hands).filter_map(|(slot, hand)| {
+            let number = hand.load(Ordering::Relaxed).checked_sub(1)?;
+            Some(Generation::of_number(number).label(slot))
+        })
+    }
+
+    fn hand(&self, slot: u32) -> &AtomicU32 {
+        &self.hands[slot as usize]
+    }
+
+    fn taken(generation: Generation) -> u32 {
+        generation.number() + 1
     }
 
     /// Longest reply in bytes.
@@ -134,6 +171,8 @@ impl Server {
     pub fn reply(&self, ticket: Ticket, bytes: &[u8]) {
         let Ticket { slot, generation } = ticket;
         self.in_hand.fetch_sub(1, Ordering::Relaxed);
+        // Before the client may use the slot again.
+        self.hand(slot).store(0, Ordering::Relaxed);
         self.mapping.write_reply(slot, bytes);
         self.learn();
         self.mapping

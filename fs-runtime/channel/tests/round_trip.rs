@@ -187,3 +187,33 @@ fn what_became_of_a_dead_clients_requests() {
     }
     assert_eq!(heir.fate(u64::MAX, &mut reply), Fate::Unknown);
 }
+
+#[test]
+fn both_ends_name_a_request_alike() {
+    let (server, client) = pair();
+    let (mut request, mut reply) = (Vec::new(), Vec::new());
+    let mut earlier = None;
+    for _ in 0..3 {
+        let [first, second] = [b"a", b"b"].map(|bytes| client.post(bytes, LONG).unwrap());
+        assert!(!server.has_in_hand(first.label()));
+        let [one, other] = [(); 2].map(|()| server.next(&mut request).unwrap());
+        let mut labels: Vec<_> = server.labels_in_hand().collect();
+        labels.sort_unstable();
+        let mut posted = [first.label(), second.label()];
+        posted.sort_unstable();
+        assert_eq!(labels, posted);
+        assert!(one.label() != other.label() && server.has_in_hand(one.label()));
+        for label in earlier.into_iter().chain([u64::MAX, 9 << 29]) {
+            assert!(!server.has_in_hand(label));
+        }
+        earlier = Some(first.label());
+        for ticket in [one, other] {
+            let label = ticket.label();
+            server.reply(ticket, b"");
+            assert!(!server.has_in_hand(label));
+        }
+        for pending in [first, second] {
+            client.take(pending, &mut reply).unwrap();
+        }
+    }
+}

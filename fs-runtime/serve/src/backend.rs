@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use finesse_fuse::doors::{Attributes, Backend, Caller, Entry, SetAttr, Statfs, Xattr};
+use finesse_fuse::doors::{Attributes, Backend, CallId, Caller, Entry, SetAttr, Statfs, Xattr};
 use finesse_fuse::{AccessFlags, Errno, INodeNo, RenameFlags, TimeOrNow};
 use zerocopy::FromBytes;
 
@@ -101,12 +101,7 @@ impl Backend for Daemon {
 
     /// The kernel's forgets come from nobody as well.
     fn forget(&self, node: INodeNo, lookups: u64) {
-        let nobody = Caller {
-            uid: 0,
-            gid: 0,
-            pid: 0,
-        };
-        let message = Message::new(opcode::FORGET, node.0, nobody);
+        let message = Message::new(opcode::FORGET, node.0, Caller::NOBODY);
         self.post
             .leave(message.with(&ForgetIn { nlookup: lookups }));
     }
@@ -282,6 +277,18 @@ impl Backend for Daemon {
 
     fn attends(&self) -> bool {
         true
+    }
+
+    fn heeds_interrupts(&self) -> bool {
+        true
+    }
+
+    fn interrupt(&self, call: CallId) {
+        self.post.interrupt(call);
+    }
+
+    fn is_over(&self, call: CallId) {
+        self.post.calls.is_over(call);
     }
 
     fn answered(&self) {

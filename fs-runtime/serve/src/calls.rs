@@ -1,10 +1,11 @@
 //! The bypass door's requests that the daemon has in hand.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use finesse_fuse::Errno;
+use finesse_fuse::doors::CallId;
 use parking_lot::{Condvar, Mutex};
 
 use crate::abi::MARK;
@@ -67,8 +68,22 @@ pub(crate) struct Calls {
 
 #[derive(Debug, Default)]
 struct Open {
-    calls: HashMap<u64, Arc<Call>>,
+    calls: HashMap<u64, (Arc<Call>, CallId)>,
+    /// Those for whose callers a signal has come, until they are over: all that they ask
+    /// may end early.
+    interrupted: HashSet<CallId>,
     over: bool,
+}
+
+/// A request that the daemon is about to be asked.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    /// Its number.
+    pub(crate) unique: u64,
+    /// Where its answer will be.
+    pub(crate) call: Arc<Call>,
+    /// Whether it may end early.
+    pub(crate) is_interrupted: bool,
 }
 
 impl Calls {
@@ -78,22 +93,49 @@ impl Calls {
         MARK | self.next.fetch_add(2, Ordering::Relaxed) & (MARK - 1)
     }
 
-    /// A number for a request, and where its answer will be. `None`: it is over.
-    pub(crate) fn begin(&self) -> Option<(u64, Arc<Call>)> {
+    /// A request that is part of `part_of`. `None`: the session is over.
+    pub(crate) fn begin(&self, part_of: CallId) -> Option<Begun> {
         let unique = self.number();
         let call = Arc::<Call>::default();
         let mut open = self.under_way.lock();
         if open.over {
             return None;
         }
-        open.calls.insert(unique, Arc::clone(&call));
-        Some((unique, call))
+        open.calls.insert(unique, (Arc::clone(&call), part_of));
+        Some(Begun {
+            unique,
+            call,
+            is_interrupted: open.interrupted.contains(&part_of),
+        })
+    }
+
+    /// What `part_of` asks may end early from now on. Returns the number of what it asks now.
+    pub(crate) fn interrupt(&self, part_of: CallId) -> Option<u64> {
+        let mut open = self.under_way.lock();
+        open.interrupted.insert(part_of);
+        let mut calls = open.calls.iter();
+        // A walk asks one thing after the other.
+        let asked = calls.find(|(_, (_, whose))| *whose == part_of);
+        asked.map(|(unique, _)| *unique)
+    }
+
+    /// Nothing more is asked for `part_of`.
+    pub(crate) fn is_over(&self, part_of: CallId) {
+        let mut open = self.under_way.lock();
+        if !open.interrupted.is_empty() {
+            open.interrupted.remove(&part_of);
+        }
+    }
+
+    /// Whether the daemon has not answered that request yet.
+    pub(crate) fn has(&self, unique: u64) -> bool {
+        self.under_way.lock().calls.contains_key(&unique)
     }
 
     /// The daemon answered. A second answer, or one to nothing, changes nothing. Returns
     /// the fiber that has waited for it.
     pub(crate) fn answer(&self, unique: u64, answer: Answer) -> Option<Fiber> {
-        let call = self.under_way.lock().calls.remove(&unique)?;
+        let (call, _) = self.under_way.lock().calls.remove(&unique)?;
         call.give(answer)
     }
 
@@ -103,7 +145,7 @@ impl Calls {
         open.over = true;
         let calls = std::mem::take(&mut open.calls);
         drop(open);
-        let give = |call: Arc<Call>| call.give(Err(Errno::ENOTCONN));
+        let give = |(call, _): (Arc<Call>, CallId)| call.give(Err(Errno::ENOTCONN));
         calls.into_values().filter_map(give).collect()
     }
 }
@@ -115,22 +157,39 @@ mod tests {
     #[test]
     fn an_answer_reaches_its_request_once() {
         let calls = Calls::default();
-        let (a, first) = calls.begin().unwrap();
-        let (b, second) = calls.begin().unwrap();
+        let [first, second] = [(); 2].map(|()| calls.begin(CallId::NONE).unwrap());
+        let (a, b) = (first.unique, second.unique);
         assert!(a != b && a & b & MARK != 0 && (a | b) & 1 == 0);
         for (unique, answer) in [(b, Ok(vec![2])), (a, Err(Errno::ENOENT)), (a, Ok(vec![3]))] {
             assert!(calls.answer(unique, answer).is_none());
         }
-        assert_eq!(first.wait(), Err(Errno::ENOENT));
-        assert_eq!(second.wait(), Ok(vec![2]));
+        assert_eq!(first.call.wait(), Err(Errno::ENOENT));
+        assert_eq!(second.call.wait(), Ok(vec![2]));
     }
 
     #[test]
     fn the_end_answers_everything() {
         let calls = Calls::default();
-        let (_, call) = calls.begin().unwrap();
+        let begun = calls.begin(CallId::NONE).unwrap();
         assert!(calls.end().is_empty());
-        assert_eq!(call.wait(), Err(Errno::ENOTCONN));
-        assert!(calls.begin().is_none());
+        assert_eq!(begun.call.wait(), Err(Errno::ENOTCONN));
+        assert!(calls.begin(CallId::NONE).is_none());
+    }
+
+    #[test]
+    fn a_signal_concerns_all_that_a_call_asks_until_it_is_over() {
+        let calls = Calls::default();
+        let (one, other) = (CallId(1), CallId(2));
+        let asked = calls.begin(one).unwrap();
+        calls.begin(other).unwrap();
+        assert!(!asked.is_interrupted);
+        assert_eq!(calls.interrupt(one), Some(asked.unique));
+        assert!(calls.answer(asked.unique, Ok(vec![])).is_none());
+        assert!(!calls.has(asked.unique));
+        assert_eq!(calls.interrupt(one), None);
+        assert!(calls.begin(one).unwrap().is_interrupted);
+        assert!(!calls.begin(other).unwrap().is_interrupted);
+        calls.is_over(one);
+        assert!(!calls.begin(one).unwrap().is_interrupted);
     }
 }

@@ -8,7 +8,7 @@
 use std::ffi::{OsStr, OsString};
 
 use finesse_fuse::Errno;
-use finesse_fuse::doors::Caller;
+use finesse_fuse::doors::{CallId, Caller};
 use zerocopy::FromBytes;
 
 use crate::abi::{EntryOut, ForgetIn, Message, Rename2In, RenameIn, Request, opcode};
@@ -37,6 +37,7 @@ impl Doubt {
                 uid: header.uid,
                 gid: header.gid,
                 pid: header.pid,
+                call: CallId::NONE,
             },
             parent: header.nodeid,
             name: name.to_owned(),

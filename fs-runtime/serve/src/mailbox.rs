@@ -24,6 +24,8 @@ pub(crate) enum Parcel {
     Aside(Message, #[allow(dead_code)] Counted),
     /// A fiber that has its answer.
     Fiber(Fiber),
+    /// The news that a request of the bypass door, of that number, may end early.
+    Interrupt(u64),
 }
 
 impl From<Message> for Parcel {
@@ -178,12 +180,7 @@ mod tests {
     use crate::abi::opcode;
 
     fn message(node: u64) -> Message {
-        let nobody = Caller {
-            uid: 0,
-            gid: 0,
-            pid: 0,
-        };
-        Message::new(opcode::FORGET, node, nobody)
+        Message::new(opcode::FORGET, node, Caller::NOBODY)
     }
 
     fn woken(waiter: &Waiter) -> bool {

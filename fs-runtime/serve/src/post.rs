@@ -1,13 +1,14 @@
 //! The way of the bypass door's requests to the daemon and back.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use finesse_fuse::Errno;
+use finesse_fuse::doors::CallId;
 
-use crate::abi::{Message, opcode};
-use crate::calls::{Answer, Calls};
+use crate::abi::{Message, OUT_HEADER, opcode};
+use crate::calls::{Answer, Begun, Calls};
 use crate::fiber::{self, Fiber};
 use crate::mailbox::{Mailbox, Parcel};
 use crate::threads;
@@ -22,6 +23,8 @@ pub(crate) struct Post {
     pub(crate) calls: Calls,
     /// The smallest buffer that the daemon has read into. Stands alone; relaxed.
     room: AtomicUsize,
+    /// Whether the daemon does not know what an interrupt is. Stands alone; relaxed.
+    no_interrupt: AtomicBool,
     start: Instant,
     /// When a request was served last, in microseconds since `start`.
     last: AtomicU64,
@@ -38,6 +41,7 @@ impl Post {
             mailbox,
             calls: Calls::default(),
             room: AtomicUsize::new(usize::MAX),
+            no_interrupt: AtomicBool::new(false),
             start: Instant::now(),
             last: AtomicU64::new(0),
             attended: AtomicU64::new(0),
@@ -49,14 +53,68 @@ impl Post {
     /// Asks and waits for the answer.
     pub(crate) fn ask(&self, message: Message) -> Answer {
         self.check_length(&message)?;
-        let (unique, call) = self.calls.begin().ok_or(Errno::ENOTCONN)?;
+        let begun = self.calls.begin(message.call()).ok_or(Errno::ENOTCONN)?;
+        let Begun {
+            unique,
+            call,
+            is_interrupted,
+        } = begun;
         let message = message.numbered(unique);
         if fiber::is_in_daemons_thread() {
+            // Only another thread of the daemon could take it before this one gives the
+            // question, which it is about to.
+            if is_interrupted {
+                self.send_interrupt(unique);
+            }
             fiber::ask(message, Arc::clone(&call));
         } else if self.mailbox.put(message).is_err() {
             self.answered(unique, Err(Errno::ENOTCONN));
+        } else if is_interrupted {
+            self.send_interrupt(unique);
         }
         call.wait()
+    }
+
+    /// What is asked for `call` may end early from now on. The daemon is told so, as by the
+    /// kernel: once of each request, behind it.
+    pub(crate) fn interrupt(&self, call: CallId) {
+        if let Some(unique) = self.calls.interrupt(call) {
+            self.send_interrupt(unique);
+        }
+    }
+
+    fn send_interrupt(&self, unique: u64) {
+        if !self.no_interrupt.load(Ordering::Relaxed) {
+            // Nobody takes it any more: then nothing is under way either.
+            let _ = self.mailbox.put(Parcel::Interrupt(unique));
+        }
+    }
+
+    /// An interrupt for the daemon, unless it has answered the request meanwhile.
+    pub(crate) fn interruption(&self, unique: u64) -> Option<Message> {
+        self.calls.has(unique).then(|| Message::interrupt(unique))
+    }
+
+    /// The daemon answers an interrupt, with `errno` and so many bytes. What the kernel would
+    /// make of it, and say (`fuse_dev_do_write`, fs/fuse/dev.c).
+    pub(crate) fn interrupt_answered(
+        &self,
+        unique: u64,
+        errno: i32,
+        len: usize,
+    ) -> Result<(), i32> {
+        if !self.calls.has(unique) {
+            return Err(libc::ENOENT);
+        }
+        if len != OUT_HEADER {
+            return Err(libc::EINVAL);
+        }
+        match errno {
+            libc::ENOSYS => self.no_interrupt.store(true, Ordering::Relaxed),
+            libc::EAGAIN => self.send_interrupt(unique),
+            _ => {}
+        }
+        Ok(())
     }
 
     /// The daemon answered.
@@ -77,7 +135,7 @@ impl Post {
                 .into_iter()
                 .filter_map(|left| match left {
                     Parcel::Fiber(fiber) => Some(fiber),
-                    Parcel::Message(_) | Parcel::Aside(..) => None,
+                    Parcel::Message(_) | Parcel::Aside(..) | Parcel::Interrupt(_) => None,
                 }),
         );
         finish_elsewhere(fibers);

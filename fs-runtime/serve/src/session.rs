@@ -14,8 +14,10 @@ use parking_lot::Mutex;
 use thiserror::Error;
 use zerocopy::{FromBytes, IntoBytes};
 
-use crate::abi::{FORGETS, ForgetOne, InHeader, InitIn, Message, OUT_HEADER, OutHeader, Request};
-use crate::abi::{ForgetIn, Terms, Unfit, opcode};
+use crate::abi::{
+    FORGETS, ForgetIn, ForgetOne, INTERRUPT, InHeader, InitIn, MARK, Message, OUT_HEADER,
+    OutHeader, Request, Terms, Unfit, opcode,
+};
 use crate::backend::Daemon;
 use crate::calls::Answer;
 use crate::companion::Companion;
@@ -246,7 +248,7 @@ impl Session {
     /// Whether a reply has to be looked at, and must not come through a pipe.
     pub(crate) fn concerns(&self, unique: u64) -> bool {
         unique == 0
-            || unique & crate::abi::MARK != 0
+            || unique & MARK != 0
             || unique == self.greeting.load(Ordering::Acquire)
             || self.follows.load(Ordering::Acquire) && self.notes.has(unique)
     }
@@ -263,7 +265,14 @@ impl Session {
             }
             return Reply::Pass;
         }
-        if unique & crate::abi::MARK != 0 {
+        if unique & MARK != 0 && unique & INTERRUPT != 0 {
+            let (asked, len) = (unique & !INTERRUPT, message.len());
+            return match self.post.interrupt_answered(asked, error, len) {
+                Ok(()) => Reply::Done(signed(len), 0),
+                Err(errno) => Reply::Done(-1, errno),
+            };
+        }
+        if unique & MARK != 0 {
             let answer = answer(error, &message[OUT_HEADER..]);
             self.post.answered(unique, answer);
             return Reply::Done(signed(message.len()), 0);

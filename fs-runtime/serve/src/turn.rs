@@ -308,6 +308,11 @@ impl Here {
                         return Some(step);
                     }
                 }
+                Parcel::Interrupt(unique) => {
+                    if let Some(message) = self.session.post.interruption(unique) {
+                        return Some(Step::Give(message));
+                    }
+                }
             }
         }
     }

@@ -65,7 +65,7 @@ impl Errand {
     /// Serves it, and answers.
     pub fn run(self) {
         let mut reply = Vec::new();
-        answer(&self.served, &self.request, &mut reply);
-        self.served.channel.reply(self.ticket, &reply);
+        answer(&self.served, &self.ticket, &self.request, &mut reply);
+        self.served.reply(self.ticket, &reply);
     }
 }

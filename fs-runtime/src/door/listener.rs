@@ -6,6 +6,7 @@ use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -65,6 +66,7 @@ impl Listener {
                 mount,
                 token,
                 sessions: Arc::default(),
+                numbers: AtomicU64::new(0),
             },
             stop: EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC)?,
             sessions: Mutex::default(),

@@ -10,13 +10,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
-use finesse_channel::Server;
+use finesse_channel::{LABEL_BITS, Server, Ticket};
 use finesse_wire::{NotMine, Reply, Request};
 use parking_lot::Mutex;
 
 use super::attendant::Sessions;
 use super::callers::Callers;
 use super::granted::Granted;
+use crate::backend::CallId;
 use crate::vfs::{Bases, Vfs};
 
 /// Most threads a session has.
@@ -36,6 +37,38 @@ pub(super) struct Served {
     pub(super) granted: Option<Granted>,
     /// Where to note that a request was served; none: no others serve this session.
     pub(super) sessions: Option<Arc<Sessions>>,
+    /// Which session it is: less than [`NUMBERS`].
+    pub(super) number: u64,
+}
+
+/// How many sessions have a number of their own, of those that are there together.
+pub(super) const NUMBERS: u64 = 1 << (u64::BITS - LABEL_BITS - 1);
+
+impl Served {
+    /// The request of that label, among those of all sessions.
+    fn call(&self, label: u64) -> CallId {
+        CallId(self.number << LABEL_BITS | label)
+    }
+
+    /// A signal has come for the caller of a request, if that is in hand.
+    pub(super) fn interrupt(&self, label: u64) {
+        if !self.channel.has_in_hand(label) {
+            return;
+        }
+        let (backend, call) = (self.vfs.backend(), self.call(label));
+        backend.interrupt(call);
+        // Answered meanwhile, maybe before the backend had heard of it.
+        if !self.channel.has_in_hand(label) {
+            backend.is_over(call);
+        }
+    }
+
+    /// Answers a request in hand.
+    pub(super) fn reply(&self, ticket: Ticket, reply: &[u8]) {
+        let call = self.call(ticket.label());
+        self.channel.reply(ticket, reply);
+        self.vfs.backend().is_over(call);
+    }
 }
 
 /// The running threads. Dropping this closes the channel and waits for them.
@@ -65,7 +98,12 @@ impl Servers {
 
 impl Drop for Servers {
     fn drop(&mut self) {
-        self.0.served.channel.close();
+        let served = &self.0.served;
+        served.channel.close();
+        // Nobody waits for the answers.
+        for label in served.channel.labels_in_hand() {
+            served.interrupt(label);
+        }
         loop {
             // Taken one by one: a thread may start another one while this one waits.
             let thread = self.0.threads.lock().pop();
@@ -111,8 +149,8 @@ fn serve(crew: &Arc<Crew>) {
         {
             log::warn!("the bypass door cannot start a thread: {error}");
         }
-        answer(served, &request, &mut reply);
-        served.channel.reply(ticket, &reply);
+        answer(served, &ticket, &request, &mut reply);
+        served.reply(ticket, &reply);
         if let Some(sessions) = &served.sessions {
             sessions.was_served(served);
             served.vfs.backend().answered();
@@ -123,7 +161,7 @@ fn serve(crew: &Arc<Crew>) {
 }
 
 /// Puts the answer to a request's bytes into `reply`.
-pub(super) fn answer(served: &Served, request: &[u8], reply: &mut Vec<u8>) {
+pub(super) fn answer(served: &Served, ticket: &Ticket, request: &[u8], reply: &mut Vec<u8>) {
     let Ok(request) = Request::decode(request) else {
         return Reply::NotMine(NotMine::Malformed).encode(reply);
     };
@@ -136,9 +174,10 @@ pub(super) fn answer(served: &Served, request: &[u8], reply: &mut Vec<u8>) {
         return Reply::NotMine(NotMine::UnknownCaller).encode(reply);
     };
     let finished = catch_unwind(AssertUnwindSafe(|| {
+        let call = served.call(ticket.label());
         served
             .vfs
-            .serve(&request, &credentials, served.bases, reply);
+            .serve(call, &request, &credentials, served.bases, reply);
     }));
     if finished.is_err() {
         log::error!("the file system panicked in {}", request.call.operation());

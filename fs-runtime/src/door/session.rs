@@ -4,12 +4,13 @@ use std::io::{self, IoSlice, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use finesse_channel::{Geometry, Server};
 use finesse_wire::{
-    FEATURE_DIRECT, FromRuntime, FromSupervisor, MAX_REPLY, MAX_REQUEST, PROTOCOL_VERSION, Refusal,
-    Token,
+    FEATURE_DIRECT, FEATURE_INTERRUPT, FromRuntime, FromSupervisor, MAX_REPLY, MAX_REQUEST,
+    PROTOCOL_VERSION, Refusal, Token,
 };
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use thiserror::Error;
@@ -19,7 +20,7 @@ use super::attendant::Sessions;
 use super::callers::Callers;
 use super::granted::Granted;
 use super::peer::Peer;
-use super::servers::{Served, Servers};
+use super::servers::{NUMBERS, Served, Servers};
 use crate::vfs::Vfs;
 
 /// How long a peer may take for its first packet, and for making room for an answer.
@@ -55,6 +56,8 @@ pub(super) struct Reception {
     pub(super) mount: MountFacts,
     pub(super) token: Token,
     pub(super) sessions: Arc<Sessions>,
+    /// For the next session's number. Only counts; relaxed.
+    pub(super) numbers: AtomicU64,
 }
 
 impl Reception {
@@ -72,7 +75,8 @@ impl Reception {
     }
 
     fn run(&self, socket: &UnixStream) -> Result<std::convert::Infallible, Ended> {
-        let (peer, direct) = self.greet(socket)?;
+        let (peer, features) = self.greet(socket)?;
+        let has = |feature| features & feature != 0;
         // Outlives the threads that serve.
         let _visit = Visit::begin(&self.vfs).ok_or(Ended::Refused(Refusal::Limit))?;
         let (channel, memory) = Server::create(geometry())?;
@@ -85,17 +89,22 @@ impl Reception {
             vfs: Arc::clone(&self.vfs),
             callers: Callers::default(),
             bases: peer.bases(&self.mount),
-            granted: direct.then(Granted::default),
+            granted: has(FEATURE_DIRECT).then(Granted::default),
             sessions: attended.then(|| Arc::clone(&self.sessions)),
+            number: self.numbers.fetch_add(1, Ordering::Relaxed) % NUMBERS,
         });
         let _servers = Servers::start(Arc::clone(&served))?;
-        welcome(socket, self.mount.device, direct, &memory)?;
+        welcome(socket, self.mount.device, features, &memory)?;
         drop(memory);
         socket.set_read_timeout(None)?;
         loop {
             match hear(socket)? {
                 FromSupervisor::Hello { .. } => return Err(Ended::Protocol),
                 FromSupervisor::Forget { caller } => served.callers.forget(caller),
+                FromSupervisor::Interrupt { label } if has(FEATURE_INTERRUPT) => {
+                    served.interrupt(label);
+                }
+                FromSupervisor::Interrupt { .. } => return Err(Ended::Protocol),
                 FromSupervisor::Grant { base } => {
                     let granted = served.granted.as_ref().ok_or(Ended::Protocol)?;
                     let answer = if granted.add(base) {
@@ -122,8 +131,8 @@ impl Reception {
         }
     }
 
-    /// Checks who is there and what it says first.
-    fn greet(&self, socket: &UnixStream) -> Result<(Peer, bool), Ended> {
+    /// Checks who is there and what it says first. Returns which of its features are used.
+    fn greet(&self, socket: &UnixStream) -> Result<(Peer, u64), Ended> {
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.set_write_timeout(Some(PATIENCE))?;
         let peer = Peer::of(socket)?;
@@ -144,7 +153,15 @@ impl Reception {
         if !same(token, self.token) {
             return Err(Ended::Refused(Refusal::Token));
         }
-        Ok((peer, features & FEATURE_DIRECT != 0))
+        Ok((peer, features & self.features()))
+    }
+
+    fn features(&self) -> u64 {
+        if self.vfs.backend().heeds_interrupts() {
+            FEATURE_DIRECT | FEATURE_INTERRUPT
+        } else {
+            FEATURE_DIRECT
+        }
     }
 }
 
@@ -193,12 +210,12 @@ pub(super) fn say(mut socket: &UnixStream, message: &FromRuntime) -> io::Result<
 fn welcome(
     socket: &UnixStream,
     device: (u32, u32),
-    direct: bool,
+    features: u64,
     memory: &OwnedFd,
 ) -> io::Result<()> {
     let message = FromRuntime::Welcome {
         version: PROTOCOL_VERSION,
-        features: if direct { FEATURE_DIRECT } else { 0 },
+        features,
         device,
     }
     .encode();

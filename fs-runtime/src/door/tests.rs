@@ -4,18 +4,21 @@ use std::io::{ErrorKind, IoSliceMut, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 use finesse_channel::Client;
 use finesse_wire::{
-    Call, CallerId, Credentials, FEATURE_DIRECT, FromRuntime, FromSupervisor, NodeId, NotMine,
-    PROTOCOL_VERSION, Place, Refusal, Reply, Request, Token,
+    Call, CallerId, Credentials, FEATURE_DIRECT, FEATURE_INTERRUPT, FromRuntime, FromSupervisor,
+    NodeId, NotMine, PROTOCOL_VERSION, Place, Refusal, Reply, Request, Token,
 };
 use fuser::SessionACL;
 use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, connect, recvmsg,
     socket,
 };
+use parking_lot::Mutex;
 
 use super::{DoorHandle, MountFacts, Negotiated, peer::Peer, start};
 use crate::coherence::Coherence;
@@ -169,6 +172,11 @@ impl Supervisor {
         hear(&self.socket)
     }
 
+    fn interrupt(&self, label: u64) {
+        let packet = FromSupervisor::Interrupt { label }.encode();
+        send(&self.socket, &packet);
+    }
+
     fn ask(&self, request: &[u8]) -> Vec<u8> {
         let pending = self.client.post(request, SOON).unwrap();
         assert!(self.client.wait(&pending, SOON), "no reply in time");
@@ -178,20 +186,24 @@ impl Supervisor {
     }
 
     fn call(&self, caller: u32, call: Call<'_>) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        Request {
-            caller: CallerId(caller),
-            pid: 1,
-            umask: 0o022,
-            call,
-        }
-        .encode(&mut bytes);
-        self.ask(&bytes)
+        self.ask(&request(caller, call))
     }
 
     fn unlink(&self, path: &str) -> Vec<u8> {
         self.call(1, Call::Unlink { at: at(path) })
     }
+}
+
+fn request(caller: u32, call: Call<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    Request {
+        caller: CallerId(caller),
+        pid: 1,
+        umask: 0o022,
+        call,
+    }
+    .encode(&mut bytes);
+    bytes
 }
 
 fn at(path: &str) -> Place<'_> {
@@ -365,6 +377,98 @@ fn who_posts_itself_starts_from_what_was_granted() {
     assert_eq!(supervisor.unlink("g"), encoded(Reply::Done));
     send(&supervisor.socket, &grant);
     assert_eq!(hear(&supervisor.socket), None);
+}
+
+/// A door to a file system that hears of signals, of which "slow" cannot be removed as long as the sender lives.
+fn open_door_that_heeds() -> (Arc<Mock>, DoorHandle, Sender<()>) {
+    let (fs, door) = open_door();
+    fs.file("slow");
+    fs.heeds.store(true, Ordering::Relaxed);
+    let (held, until) = channel();
+    let until = Mutex::new(until);
+    *fs.on_call.lock() = Some(Arc::new(move |call| {
+        if call == "unlink" {
+            let _ = until.lock().recv_timeout(SOON);
+        }
+    }));
+    (fs, door, held)
+}
+
+fn wait_until(true_now: impl Fn() -> bool) {
+    let end = Instant::now() + SOON;
+    while !true_now() {
+        assert!(Instant::now() < end, "waited in vain");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn a_signal_is_told_of_while_the_request_is_in_hand() {
+    let (fs, door, held) = open_door_that_heeds();
+    let both = FEATURE_DIRECT | FEATURE_INTERRUPT;
+    drop(Supervisor::connect_for(&door, both));
+    let supervisor = Supervisor::connect_for(&door, FEATURE_INTERRUPT);
+    let other = Supervisor::connect_for(&door, FEATURE_INTERRUPT);
+    // Nothing is in hand: neither of these nor of any slot.
+    supervisor.interrupt(0);
+    supervisor.interrupt(u64::MAX);
+    let unlink = request(1, Call::Unlink { at: at("slow") });
+    let pending = supervisor.client.post(&unlink, SOON).unwrap();
+    wait_until(|| {
+        fs.calls
+            .lock()
+            .iter()
+            .any(|call| call.starts_with("unlink"))
+    });
+    other.interrupt(pending.label());
+    // Messages are handled in order.
+    other.register(2, own_credentials());
+    assert!(fs.interrupted.lock().is_empty());
+    supervisor.interrupt(pending.label());
+    wait_until(|| !fs.interrupted.lock().is_empty());
+    let [interrupted] = fs.interrupted.lock()[..] else {
+        panic!("one request was interrupted");
+    };
+    assert!(fs.over.lock().is_empty());
+    drop(held);
+    assert!(supervisor.client.wait(&pending, SOON));
+    wait_until(|| fs.over.lock().contains(&interrupted));
+    supervisor.interrupt(pending.label());
+    supervisor.register(2, own_credentials());
+    assert_eq!(fs.interrupted.lock().len(), 1);
+    supervisor.client.release(pending);
+}
+
+#[test]
+fn what_is_in_hand_is_interrupted_when_its_session_ends() {
+    let (fs, door, held) = open_door_that_heeds();
+    let supervisor = Supervisor::connect(&door);
+    let unlink = request(1, Call::Unlink { at: at("slow") });
+    let _pending = supervisor.client.post(&unlink, SOON).unwrap();
+    wait_until(|| {
+        fs.calls
+            .lock()
+            .iter()
+            .any(|call| call.starts_with("unlink"))
+    });
+    assert!(fs.interrupted.lock().is_empty());
+    drop(supervisor);
+    wait_until(|| fs.interrupted.lock().len() == 1);
+    drop(held);
+}
+
+#[test]
+fn who_has_not_agreed_on_interrupts_has_none_to_tell() {
+    let (fs, door, _held) = open_door_that_heeds();
+    let supervisor = Supervisor::connect(&door);
+    supervisor.interrupt(0);
+    assert_eq!(hear(&supervisor.socket), None);
+    // Nor is it agreed on with a file system that hears of none.
+    fs.heeds.store(false, Ordering::Relaxed);
+    let socket = knock(&door);
+    let hello = hello_for(PROTOCOL_VERSION, door.door().token, FEATURE_INTERRUPT);
+    send(&socket, &hello);
+    drop(welcomed(&socket, 0));
 }
 
 #[test]

@@ -32,7 +32,7 @@ use std::time::Instant;
 
 use finesse_wire::{Call, Credentials, NotMine, Place, Reply, Request, Stat, Statfs};
 
-use crate::backend::Backend;
+use crate::backend::{Backend, CallId};
 use crate::coherence::{Change, Coherence};
 use crate::gate::Gate;
 use crate::kernel_view::KernelView;
@@ -121,15 +121,16 @@ impl Vfs {
         self.backend.as_ref()
     }
 
-    /// Serves a request and replaces the content of `out` by the encoded reply.
+    /// Serves the request `call` and replaces the content of `out` by the encoded reply.
     pub(crate) fn serve(
         &self,
+        call: CallId,
         request: &Request<'_>,
         credentials: &Credentials,
         bases: Bases,
         out: &mut Vec<u8>,
     ) {
-        let served = self.answer(request, credentials, bases);
+        let served = self.answer(call, request, credentials, bases);
         self.names.bury();
         match &served {
             Ok(Answer::Done) => Reply::Done,
@@ -145,6 +146,7 @@ impl Vfs {
 
     fn answer(
         &self,
+        call: CallId,
         request: &Request<'_>,
         credentials: &Credentials,
         bases: Bases,
@@ -155,7 +157,7 @@ impl Vfs {
         }
         let serving = Serving {
             vfs: self,
-            who: Subject::new(credentials, request.pid, request.umask),
+            who: Subject::new(credentials, request, call),
             bases,
             now: Instant::now(),
         };

@@ -1,8 +1,8 @@
 //! Who asks, reduced to what checks read.
 
-use finesse_wire::Credentials;
+use finesse_wire::{Credentials, Request};
 
-use crate::backend::Caller;
+use crate::backend::{CallId, Caller};
 
 /// capabilities(7), by number.
 pub(super) const CAP_CHOWN: u32 = 0;
@@ -28,17 +28,20 @@ pub(super) struct Subject<'c> {
     pub(super) pid: u32,
     /// umask(2).
     pub(super) umask: u32,
+    /// The request.
+    pub(super) call: CallId,
 }
 
 impl<'c> Subject<'c> {
-    pub(super) fn new(credentials: &'c Credentials, pid: u32, umask: u16) -> Self {
+    pub(super) fn new(credentials: &'c Credentials, request: &Request<'_>, call: CallId) -> Self {
         Subject {
             uid: credentials.fsuid(),
             gid: credentials.fsgid(),
             capabilities: credentials.capabilities,
             groups: &credentials.groups,
-            pid,
-            umask: umask.into(),
+            pid: request.pid,
+            umask: request.umask.into(),
+            call,
         }
     }
 
@@ -48,6 +51,7 @@ impl<'c> Subject<'c> {
             uid: self.uid,
             gid: self.gid,
             pid: self.pid,
+            call: self.call,
         }
     }
 

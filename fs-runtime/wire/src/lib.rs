@@ -20,7 +20,7 @@ pub use door::{DOOR_NAME, Door, DoorError, TOKEN_LEN, Token};
 pub use operation::{Operation, UnknownOperation};
 pub use reply::{MAX_ERRNO, NotMine, Reply, Stat, Statfs, Timestamp};
 pub use request::{Call, CallerId, MAX_PATH, MAX_XATTR_VALUE, NodeId, Place, Request, SetTime};
-pub use session::{FEATURE_DIRECT, FromRuntime, FromSupervisor, Refusal};
+pub use session::{FEATURE_DIRECT, FEATURE_INTERRUPT, FromRuntime, FromSupervisor, Refusal};
 
 /// Version of everything in this crate and of the shared memory's layout. Peers with
 /// another one do not talk to each other; the calls go to the kernel.

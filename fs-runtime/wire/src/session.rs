@@ -13,6 +13,9 @@ const MAGIC: u32 = u32::from_le_bytes(*b"FNSS");
 /// may then start from bases that the supervisor granted, and from no others.
 pub const FEATURE_DIRECT: u64 = 1;
 
+/// Feature: the file system hears of [`FromSupervisor::Interrupt`].
+pub const FEATURE_INTERRUPT: u64 = 2;
+
 /// What a supervisor says.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum FromSupervisor {
@@ -20,7 +23,7 @@ pub enum FromSupervisor {
     Hello {
         /// [`crate::PROTOCOL_VERSION`] of the supervisor.
         version: u32,
-        /// Optional parts it can use: [`FEATURE_DIRECT`].
+        /// Optional parts it can use: [`FEATURE_DIRECT`], [`FEATURE_INTERRUPT`].
         features: u64,
         /// From the mount's door.
         token: Token,
@@ -41,6 +44,12 @@ pub enum FromSupervisor {
     Grant {
         /// A node.
         base: NodeId,
+    },
+    /// A signal has come for the caller of a request, which may end early now; it is answered
+    /// as ever. Not answered itself.
+    Interrupt {
+        /// The request's slot and generation, as the channel names them.
+        label: u64,
     },
 }
 
@@ -114,6 +123,9 @@ impl FromSupervisor {
             FromSupervisor::Grant { base } => {
                 out.u8(4).u64(base.0);
             }
+            FromSupervisor::Interrupt { label } => {
+                out.u8(5).u64(*label);
+            }
         }
         bytes
     }
@@ -140,6 +152,9 @@ impl FromSupervisor {
             },
             4 => FromSupervisor::Grant {
                 base: NodeId(from.u64("base")?),
+            },
+            5 => FromSupervisor::Interrupt {
+                label: from.u64("label")?,
             },
             other => {
                 return Err(DecodeError::Unknown {

@@ -257,6 +257,7 @@ fn from_supervisor() -> impl Strategy<Value = FromSupervisor> {
             caller: CallerId(caller)
         }),
         any::<u64>().prop_map(|base| FromSupervisor::Grant { base: NodeId(base) }),
+        any::<u64>().prop_map(|label| FromSupervisor::Interrupt { label }),
     ]
 }
 

@@ -113,7 +113,7 @@ fn do_all(
             }
         });
         keep_session_and(socket, device, &memory, |message| {
-            if matches!(message, FromSupervisor::Hello { features, .. } if *features == FEATURE_DIRECT)
+            if matches!(message, FromSupervisor::Hello { features, .. } if features & FEATURE_DIRECT != 0)
             {
                 is_own.store(true, Ordering::SeqCst);
             }

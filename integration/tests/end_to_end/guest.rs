@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::foreign::examples::pkg_config;
+
 /// How a guest is built.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
@@ -12,6 +14,8 @@ pub(crate) enum Kind {
     MuslStatic,
     CppStatic,
     CppDynamic,
+    /// A daemon on libfuse.
+    Daemon,
     /// A shared library, with a word for the preprocessor.
     Library(&'static str),
     /// Neither libc nor start-up code.
@@ -23,7 +27,7 @@ impl Kind {
     fn command(self) -> Command {
         let (compiler, options): (_, &[&str]) = match self {
             Kind::GlibcStatic => ("gcc", &["-static", "-pthread"]),
-            Kind::GlibcDynamic => ("gcc", &["-pthread"]),
+            Kind::GlibcDynamic | Kind::Daemon => ("gcc", &["-pthread"]),
             Kind::MuslStatic => ("musl-gcc", &["-static", "-pthread"]),
             Kind::CppStatic => ("g++", &["-static", "-pthread"]),
             Kind::CppDynamic => ("g++", &["-pthread"]),
@@ -74,6 +78,9 @@ pub(crate) fn build(kind: Kind, source: &str, dir: &Path) -> Option<PathBuf> {
         .join("guests")
         .join(source);
     command.arg("-o").arg(&program).arg(source);
+    if let Kind::Daemon = kind {
+        command.args(pkg_config(&["--cflags", "--libs", "fuse3"]));
+    }
     match command.output() {
         Ok(output) => {
             let words = String::from_utf8_lossy(&output.stderr);

@@ -13,6 +13,7 @@ mod foreign;
 mod guest;
 mod guests;
 mod hostile;
+mod interrupts;
 mod last_words;
 mod lines;
 mod peer;

@@ -217,7 +217,7 @@ pub(crate) fn keep_session_and(
             FromSupervisor::Grant { base } => {
                 say(socket, &FromRuntime::Granted { base }.encode(), None);
             }
-            FromSupervisor::Forget { .. } => {}
+            FromSupervisor::Forget { .. } | FromSupervisor::Interrupt { .. } => {}
         }
     }
 }

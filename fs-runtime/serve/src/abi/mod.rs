@@ -9,7 +9,7 @@ mod replies;
 mod requests;
 
 pub(crate) use init::{InitIn, Terms, Unfit};
-pub(crate) use message::{MARK, Message};
+pub(crate) use message::{INTERRUPT, MARK, Message};
 pub(crate) use replies::{
     Attr, AttrOut, DirentPlus, EntryOut, GetxattrOut, OpenOut, StatfsOut, StatxOut, direntplus_len,
     file_attr, ttl,
@@ -76,6 +76,7 @@ pub(crate) mod opcode {
     pub(crate) const READDIR: u32 = 28;
     pub(crate) const ACCESS: u32 = 34;
     pub(crate) const CREATE: u32 = 35;
+    pub(crate) const INTERRUPT: u32 = 36;
     pub(crate) const DESTROY: u32 = 38;
     pub(crate) const BATCH_FORGET: u32 = 42;
     pub(crate) const FALLOCATE: u32 = 43;

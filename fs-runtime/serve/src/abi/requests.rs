@@ -62,6 +62,8 @@ bodies! {
     SetxattrInExt { size: u32, flags: u32, setxattr_flags: u32, padding: u32 }
     /// `struct fuse_getxattr_in`, for FUSE_LISTXATTR too.
     GetxattrIn { size: u32, padding: u32 }
+    /// `struct fuse_interrupt_in`.
+    InterruptIn { unique: u64 }
     /// `struct fuse_access_in`.
     AccessIn { mask: u32, padding: u32 }
     /// `struct fuse_create_in`.

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use fuser::{AccessFlags, Errno, FileAttr, FileType, INodeNo, RenameFlags};
 use parking_lot::Mutex;
 
-use crate::backend::{Attributes, Backend, Caller, Entry, SetAttr, Statfs, Xattr};
+use crate::backend::{Attributes, Backend, CallId, Caller, Entry, SetAttr, Statfs, Xattr};
 
 /// One node.
 #[derive(Clone)]
@@ -38,6 +38,11 @@ pub(crate) struct Mock {
     /// Runs in each call, with its name.
     pub(crate) on_call: Mutex<Option<Hook>>,
     next: AtomicU64,
+    /// Whether it hears of signals.
+    pub(crate) heeds: AtomicBool,
+    /// The calls that got one, and those that are over.
+    pub(crate) interrupted: Mutex<Vec<CallId>>,
+    pub(crate) over: Mutex<Vec<CallId>>,
 }
 
 fn attributes(ino: u64, kind: FileType, perm: u16) -> FileAttr {
@@ -73,6 +78,9 @@ impl Mock {
             changes: Mutex::default(),
             on_call: Mutex::new(None),
             next: AtomicU64::new(2),
+            heeds: AtomicBool::new(false),
+            interrupted: Mutex::default(),
+            over: Mutex::default(),
         };
         mock.put(1, FileType::Directory, 0o755);
         mock
@@ -186,6 +194,18 @@ impl Mock {
 }
 
 impl Backend for Mock {
+    fn heeds_interrupts(&self) -> bool {
+        self.heeds.load(Ordering::Relaxed)
+    }
+
+    fn interrupt(&self, call: CallId) {
+        self.interrupted.lock().push(call);
+    }
+
+    fn is_over(&self, call: CallId) {
+        self.over.lock().push(call);
+    }
+
     fn lookup(&self, _: Caller, parent: INodeNo, name: &OsStr) -> Result<Entry, Errno> {
         self.called("lookup")?;
         let child = {

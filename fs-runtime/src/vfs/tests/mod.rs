@@ -22,6 +22,7 @@ use fuser::{INodeNo, SessionACL};
 use parking_lot::Mutex;
 
 use super::{Bases, MountFacts, Negotiated, Vfs};
+use crate::backend::CallId;
 use crate::coherence::{Coherence, Sink};
 use crate::gate::Gate;
 use crate::kernel_view::{KernelView, Limits};
@@ -134,7 +135,7 @@ impl World {
             call,
         };
         let mut out = Vec::new();
-        self.vfs.serve(&request, who, bases, &mut out);
+        self.vfs.serve(CallId::NONE, &request, who, bases, &mut out);
         match Reply::decode(&out).unwrap() {
             Reply::Done => Got::Done,
             Reply::Errno(errno) => Got::Errno(errno),
