@@ -9,14 +9,15 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
-use finesse_integration::mount::{FileSystem, MountRequest};
+use finesse_integration::mount::{End, FileSystem, MountRequest, Mounted};
 use finesse_integration::programs;
+use nix::sys::signal::{SIGTERM, kill};
 
 use crate::environment::number;
 use crate::foreign::{Foreign, examples};
 use crate::guest::{self, Kind};
 use crate::report::Report;
-use crate::timed::{self, Done};
+use crate::timed::{self, Done, Running};
 use crate::twins::{Setting, Twins, have_fuse};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -294,26 +295,55 @@ fn the_programs_own_end_is_shown() {
     assert_eq!(elsewhere.status.code(), Some(125));
 }
 
-/// The daemon ends as fast as ever, whatever a supervisor has open.
-#[test]
-fn unmounting_waits_for_no_supervisor() {
-    let Some(twins) = Twins::mount(of(Foreign::BINDFS, 1.0), "") else {
-        return;
-    };
-    let root = twins.bypass.path().display().to_string();
-    let script = format!("mkdir {root}/a && echo made && sleep 30");
-    let words: Vec<OsString> = ["--", "sh", "-c", &script].map(OsString::from).into();
-    let running = timed::start(&mut twins.finesse_run(&words));
+/// Ends by itself when it is unmounted, as a daemon does that nobody kills.
+fn until_unmounted(program: &Path, arguments: &[OsString], mountpoint: &Path) -> Mounted {
+    fs::create_dir_all(mountpoint).unwrap();
+    let mut command = timed::command(&[program]);
+    // Cargo's own way to libraries must not be theirs.
+    command.env_remove("LD_LIBRARY_PATH");
+    command.args(arguments).arg(mountpoint);
+    Mounted::start(&mut command, mountpoint, End::Unmounted).unwrap()
+}
+
+/// A program that has made a directory at `root` through the bypass door, and goes on.
+fn supervised(root: &Path, report: &Path) -> Running {
+    let mut command = timed::command(&[programs::run().unwrap()]);
+    let script = format!("mkdir {}/a && echo made && sleep 30", root.display());
+    command.arg("--report-json").arg(report);
+    let running = timed::start(command.args(["--", "sh", "-c", &script]));
     timed::until("the program made a directory", LIMIT, || {
         running.written() == "made\n"
     });
-    let start = std::time::Instant::now();
-    twins.bypass.mounted.unmount().unwrap();
-    assert!(
-        start.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        start.elapsed()
-    );
+    running
+}
+
+/// Whether a process has a thread of that name.
+fn has_thread(pid: u32, name: &str) -> bool {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let mut names = threads.map(|thread| fs::read_to_string(thread.unwrap().path().join("comm")));
+    names.any(|found| found.is_ok_and(|found| found.trim_end() == name))
+}
+
+/// The daemon ends as ever, whatever a supervisor has open: with one thread, and with many, of which some sleep
+/// until there is something to do.
+#[test]
+fn unmounting_waits_for_no_supervisor() {
+    if !have_fuse() {
+        return;
+    }
+    let serve = programs::serve().unwrap();
+    for threads in [&["-s"][..], &[]] {
+        let dir = tempfile::tempdir().unwrap();
+        let mountpoint = dir.path().join("at");
+        let mut words: Vec<OsString> = ["--", "bindfs"].map(OsString::from).into();
+        words.extend(threads.iter().map(OsString::from));
+        words.extend(bindfs(dir.path()));
+        let mounted = until_unmounted(&serve, &words, &mountpoint);
+        let running = supervised(&mountpoint, &dir.path().join("report"));
+        assert!(has_thread(mounted.pid().unwrap(), "finesse-session"));
+        mounted.unmount().unwrap();
+        drop(running);
+    }
 }
 
 /// "Simple recompilation": the library is linked, and nothing is preloaded.
@@ -329,13 +359,29 @@ fn a_daemon_may_link_the_library_instead() {
         library.parent().unwrap().display()
     );
     let pc = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fs-runtime/serve/finesse-serve.pc");
-    let flags = examples::pkg_config(&["--libs", &libdir, pc.to_str().unwrap()]);
-    let program = examples::compile("passthrough", dir.path(), &flags);
-    let mountpoint = dir.path().join("at");
-    fs::create_dir(&mountpoint).unwrap();
-    let arguments = [OsString::from("-f")];
-    let request = MountRequest::new(&program, FileSystem::Daemon(&arguments));
-    let mounted = request.start(&mountpoint).unwrap();
+    // Some compilers say so by themselves.
+    let mut flags = vec!["-Wl,--as-needed".to_owned()];
+    flags.extend(examples::pkg_config(&[
+        "--libs",
+        &libdir,
+        pc.to_str().unwrap(),
+    ]));
+    // It calls nothing by itself that the library has, so the linker has no need of it.
+    let program = examples::compile("hello", dir.path(), &flags);
+    let (mountpoint, in_foreground) = (dir.path().join("at-hello"), ["-f".into()]);
+    let mounted = until_unmounted(&program, &in_foreground, &mountpoint);
     assert!(fs::read_link(mountpoint.join(DOOR)).is_ok());
-    drop(mounted);
+    mounted.unmount().unwrap();
+    let program = examples::compile("passthrough", dir.path(), &flags);
+    let (mountpoint, report) = (dir.path().join("at"), dir.path().join("report"));
+    let source = dir.path().join("source");
+    fs::create_dir(&source).unwrap();
+    let below = format!("modules=subdir,subdir={}", source.display());
+    let arguments = ["-f", "-o", &below].map(OsString::from);
+    let mounted = until_unmounted(&program, &arguments, &mountpoint);
+    let running = supervised(&mountpoint, &report);
+    kill(running.pid(), SIGTERM).unwrap();
+    running.finish(LIMIT);
+    Report::read(&report).assert_bypassed(&["mkdir"]);
+    mounted.unmount().unwrap();
 }
