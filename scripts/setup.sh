@@ -19,6 +19,7 @@ NEEDED=(
     "rsync|command:rsync|another one"
     "sqlite3|command:sqlite3|another one"
     "python3|command:python3|another one"
+    "perl|command:perl|another one"
     "bindfs|command:bindfs|a daemon of others that tests and the comparison serve (libfuse 2)"
     "sshfs|command:sshfs|another one (libfuse 3, asks over ssh)"
     "openssh-server|command:sshd|what sshfs asks: started for each test, no port, no service needed"

@@ -24,6 +24,7 @@ const RENAME: Call = &["rename", "renameat", "renameat2"];
 const LINK: Call = &["link", "linkat"];
 const SYMLINK: Call = &["symlink", "symlinkat"];
 const MAKE_NODE: Call = &["mknod", "mknodat"];
+const MODE: Call = &["chmod", "fchmodat", "fchmodat2"];
 const TIMES: Call = &["utime", "utimes", "futimesat", "utimensat"];
 const LOOK: Call = &["stat", "lstat", "newfstatat", "statx"];
 const MAY: Call = &["access", "faccessat", "faccessat2"];
@@ -207,10 +208,10 @@ fn make() {
 const ON_DAEMON: Program = Program {
     script: "daemon",
     on_daemon: true,
-    needs: &["git", "tar"],
+    needs: &["git", "tar", "perl"],
     // It holds inode numbers and change times.
     volatile: r"\.git/index$",
-    changes: &[MAKE, REMOVE, REMOVE_DIRECTORY, RENAME, SYMLINK],
+    changes: &[MAKE, REMOVE, REMOVE_DIRECTORY, RENAME, SYMLINK, MODE],
     looks: &[LOOK, MAY, READ_LINK],
     ..PROGRAM
 };
