@@ -98,17 +98,27 @@ pub(crate) struct Patience {
     budget: Duration,
     /// Requests until watching is tried again after a preemption.
     pause: u32,
+    /// Preemptions lately: each doubles the next pause.
+    preemptions: u32,
+    /// Requests since the last one while watching.
+    undisturbed: u32,
 }
 
 impl Patience {
     const LEAST: Duration = Duration::from_micros(4);
     const MOST: Duration = Duration::from_micros(500);
     const PAUSE: u32 = 200;
+    /// Doublings at most: 12,800 requests.
+    const DOUBLINGS: u32 = 6;
+    /// Undisturbed requests that make a preemption the first one again.
+    const CALM: u32 = 2000;
 
     pub(crate) fn new() -> Self {
         Patience {
             budget: Self::LEAST,
             pause: 0,
+            preemptions: 0,
+            undisturbed: 0,
         }
     }
 
@@ -120,14 +130,22 @@ impl Patience {
         }
     }
 
-    /// The CPUs are wanted elsewhere.
+    /// The CPUs are wanted elsewhere: watching has cost a time slice, some milliseconds.
     pub(crate) fn pause(&mut self) {
-        self.pause = Self::PAUSE;
+        self.pause = Self::PAUSE << self.preemptions;
+        self.preemptions = (self.preemptions + 1).min(Self::DOUBLINGS);
+        self.undisturbed = 0;
     }
 
     /// A request came `gap` after the last one was answered.
     pub(crate) fn learn(&mut self, gap: Duration) {
-        self.pause = self.pause.saturating_sub(1);
+        if self.pause > 0 {
+            self.pause -= 1;
+        } else if self.undisturbed < Self::CALM {
+            self.undisturbed += 1;
+        } else {
+            self.preemptions = 0;
+        }
         let budget = if gap > Self::MOST {
             // Watching would not have caught it.
             self.budget / 2
@@ -180,6 +198,30 @@ mod tests {
             patience.learn(Duration::from_micros(10));
         }
         assert!(!patience.budget().is_zero());
+    }
+
+    /// Requests until watching is tried again.
+    fn pause_of(patience: &mut Patience) -> u32 {
+        patience.pause();
+        let mut requests = 0;
+        while patience.budget().is_zero() {
+            patience.learn(Duration::from_micros(10));
+            requests += 1;
+        }
+        requests
+    }
+
+    #[test]
+    fn pauses_grow_until_it_is_calm() {
+        let mut patience = Patience::new();
+        let pauses: Vec<_> = (0..10).map(|_| pause_of(&mut patience)).collect();
+        let (first, most) = (Patience::PAUSE, Patience::PAUSE << Patience::DOUBLINGS);
+        assert_eq!(pauses[..3], [first, 2 * first, 4 * first]);
+        assert_eq!(pauses[6..], [most; 4]);
+        for _ in 0..=Patience::CALM {
+            patience.learn(Duration::from_micros(10));
+        }
+        assert_eq!(pause_of(&mut patience), first);
     }
 
     #[test]
