@@ -29,7 +29,7 @@ NEEDED=(
     "fuse-overlayfs|command:fuse-overlayfs|another one (libfuse 3, low-level)"
     "mergerfs|command:mergerfs|another one (a libfuse of its own)"
     "unionfs-fuse|command:unionfs|another one (libfuse 2)"
-    "disorderfs|command:disorderfs|another one (libfuse 3, high-level, shows directories in another order)"
+    "disorderfs|command:disorderfs|another one (libfuse 2, shows directories in another order)"
     "libfuse3-dev|package|libfuse's own pass-through examples, which tests build"
 )
 RUST_AT_LEAST=1.95

@@ -66,10 +66,7 @@ impl Foreign {
         program: "fuse-overlayfs",
         arguments: |ttl, source| {
             let [lower, work] = ["lower", "work"].map(|name| directory_beside(source, name));
-            let mut quiet = timed::command(&["chattr", "+A"]);
-            let quiet = quiet.args([source, &lower, &work]);
-            let quiet = timed::run(quiet, std::time::Duration::from_secs(10));
-            assert!(quiet.status.success(), "chattr: {}", quiet.err);
+            reading_changes_no_time(&[source, &lower, &work]);
             let layers = format!(
                 "{CHECKED},noacl,writeback=0,static_nlink,timeout={ttl},lowerdir={},workdir={},upperdir={}",
                 lower.display(),
@@ -128,10 +125,12 @@ impl Foreign {
         arguments: |_, source| words(&["--foreground", "--nocache", "--num-threads=10"], source),
     };
 
-    /// Sorted, so that it is the same twice.
+    /// Sorted, so that it is the same twice. It reads a directory when that is opened, of which the kernel does not
+    /// expect that it changes a time.
     pub(crate) const DISORDERFS: Foreign = Foreign {
         program: "disorderfs",
         arguments: |ttl, source| {
+            reading_changes_no_time(&[source]);
             let own = ["-f", "-q", "--sort-dirents=yes", "--pad-blocks=0"];
             let options = [CHECKED, "use_ino", &time_outs(ttl)].join(",");
             let given = ["--reverse-dirents=no", "-o", &options];
@@ -180,6 +179,13 @@ impl Foreign {
             program => program.into(),
         }
     }
+}
+
+/// In these directories and what is made below them.
+fn reading_changes_no_time(directories: &[&Path]) {
+    let mut quiet = timed::command(&["chattr", "+A"]);
+    let quiet = timed::run(quiet.args(directories), std::time::Duration::from_secs(10));
+    assert!(quiet.status.success(), "chattr: {}", quiet.err);
 }
 
 fn words(options: &[&str], source: &Path) -> Vec<OsString> {
