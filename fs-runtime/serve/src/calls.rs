@@ -109,10 +109,13 @@ impl Calls {
         })
     }
 
-    /// What `part_of` asks may end early from now on. Returns the number of what it asks now.
+    /// What `part_of` asks may end early from now on. Returns the number of what it asks now,
+    /// once.
     pub(crate) fn interrupt(&self, part_of: CallId) -> Option<u64> {
         let mut open = self.under_way.lock();
-        open.interrupted.insert(part_of);
+        if !open.interrupted.insert(part_of) {
+            return None;
+        }
         let mut calls = open.calls.iter();
         // A walk asks one thing after the other.
         let asked = calls.find(|(_, (_, whose))| *whose == part_of);
@@ -184,9 +187,9 @@ mod tests {
         calls.begin(other).unwrap();
         assert!(!asked.is_interrupted);
         assert_eq!(calls.interrupt(one), Some(asked.unique));
+        assert_eq!(calls.interrupt(one), None, "it was told already");
         assert!(calls.answer(asked.unique, Ok(vec![])).is_none());
         assert!(!calls.has(asked.unique));
-        assert_eq!(calls.interrupt(one), None);
         assert!(calls.begin(one).unwrap().is_interrupted);
         assert!(!calls.begin(other).unwrap().is_interrupted);
         calls.is_over(one);
