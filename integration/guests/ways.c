@@ -7,6 +7,7 @@
  *   handler   a signal has a handler from the start
  *   faults    the signals of its own faults have one
  *   filter    at the end the program filters its own calls, and lets all through
+ *   filter-soon  so it does after 18 calls, and makes more then
  *   exec      at the end it executes itself with another way, after an attempt that fails
  *   full      from the start it may open one more descriptor, and says how many it still may at the end
  */
@@ -77,6 +78,8 @@ int main(int count, char **arguments)
 		for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
 			signal(faults[i], nothing);
 	if (WAY("full") && fill() != 0)
+		return 2;
+	if (WAY("filter-soon") && (pairs(9) != 0 || filter_all() != 0))
 		return 2;
 	printf("failed %d\n", pairs(often));
 	if (WAY("filter") && filter_all() != 0)

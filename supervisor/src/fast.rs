@@ -9,8 +9,11 @@ mod history;
 mod inject;
 mod memory;
 mod moves;
+mod padding;
 mod resident;
 mod site;
+mod sites;
+mod text;
 
 use std::collections::HashMap;
 use std::io;
@@ -18,8 +21,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use finesse_agent::layout;
-use finesse_notify::{Notification, Resident as Area};
+use finesse_agent::layout::{self, ask};
+use finesse_notify::{Notification, Resident as Area, Trap};
 use finesse_policy::Fast;
 use finesse_wire::NodeId;
 use parking_lot::Mutex;
@@ -32,7 +35,7 @@ use crate::mounts::Mount;
 use crate::report::{Note, Report};
 use crate::targets::{Process, Thread, share_memory};
 use history::{History, Program};
-use inject::Boot;
+use inject::{Boot, Prepared};
 use resident::Resident;
 
 /// Calls that a program makes that is to have the agent, before it gets it: some make a few
@@ -81,6 +84,8 @@ enum Stage {
     New,
     /// It gets the agent once it has made more calls than these.
     Counting(u64),
+    /// The next call from one of its sites brings in the agent.
+    Prepared(Prepared),
     /// The bootstrap runs.
     Booting(Boot),
     /// It posts itself.
@@ -95,20 +100,18 @@ pub(crate) struct Seen<'c> {
     pub(crate) notification: &'c Notification,
     pub(crate) thread: &'c Thread,
     pub(crate) mount: &'c Arc<Mount>,
-    /// With the runtime of that mount.
-    pub(crate) connection: &'c Connection,
     pub(crate) base: NodeId,
     /// [`FastPath::changes`] before the mounts were looked at.
     pub(crate) changes: u64,
 }
 
-/// What became of a call from the agent's own code.
+/// A call that is to be answered with the reply in this slot of the session with this mount.
 #[derive(Debug)]
-pub(crate) enum Served {
-    /// Answer it with 0.
-    Done,
-    /// Answer it with the reply in this slot of the session with this mount.
-    TakenOver(Arc<Connection>, Arc<Mount>, u32),
+pub(crate) struct TakenOver {
+    pub(crate) notification: Notification,
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) mount: Arc<Mount>,
+    pub(crate) slot: u32,
 }
 
 /// Where the agent is to lie in all targets of one run.
@@ -135,6 +138,38 @@ pub(crate) fn area(base: u64) -> Area {
 /// speaks to us.
 pub(crate) fn is_agents(base: u64, address: u64) -> bool {
     (base..base + layout::TRAPPING).contains(&address)
+}
+
+/// With whom the agent of a process speaks, and of which mount.
+fn session(process: &Process) -> Option<(Arc<Connection>, Arc<Mount>)> {
+    match &process.progress().lock().stage {
+        Stage::Resident(it) => Some((Arc::clone(it.connection()), Arc::clone(it.mount()))),
+        _ => None,
+    }
+}
+
+/// Why a process that does this has no agent from then on.
+fn ends_agent(event: Event, is_single: bool) -> Option<Why> {
+    match event {
+        Event::Exit | Event::Exec => None,
+        Event::Umask(_) | Event::Credentials => {
+            (!is_single).then_some("others may change credentials or umask, or not, in its memory")
+        }
+        Event::Adopts => Some("it adopts orphans"),
+        Event::Confine | Event::Restrict | Event::Filter => Some("it confines itself"),
+    }
+}
+
+/// The call by which the bootstrap speaks to us; the kernel has none of that number.
+pub(crate) fn bootstraps_trap() -> Trap {
+    Trap {
+        number: ask::NUMBER,
+        when: None,
+    }
+}
+
+pub(crate) fn is_bootstraps(notification: &Notification) -> bool {
+    notification.number() == ask::NUMBER
 }
 
 impl FastPath {
@@ -177,12 +212,14 @@ impl FastPath {
         }
         match &mut progress.stage {
             Stage::Counting(worth_it) if progress.calls > *worth_it => {
-                progress.stage = self.inject(seen);
+                progress.stage = self.prepare(seen);
             }
+            Stage::Prepared(prepared) => match prepared.extend(seen) {
+                Ok(note) => self.note_if(process, note),
+                Err(why) => progress.stage = self.stays_on_traps(process, why),
+            },
             Stage::Resident(resident) => {
-                if let Some(note) = resident.learn(seen) {
-                    self.note(process, note);
-                }
+                self.note_if(process, resident.learn(seen));
                 self.take_back_what_is_old(seen.notification.tid(), seen.changes);
             }
             Stage::New | Stage::Counting(_) | Stage::Booting(_) | Stage::Off => {}
@@ -205,17 +242,61 @@ impl FastPath {
         Stage::Counting(worth_it.unwrap_or(WORTH_IT))
     }
 
-    fn inject(&self, seen: Seen<'_>) -> Stage {
-        match Boot::begin(self, seen) {
-            Ok(boot) => {
-                // Before it is told anything: from now on it hears of changes.
-                let process = seen.thread.process();
-                let mut processes = self.processes.lock();
-                processes.retain(|_, process| process.strong_count() > 0);
-                processes.insert(process.tgid(), Arc::downgrade(process));
-                Stage::Booting(boot)
+    fn prepare(&self, seen: Seen<'_>) -> Stage {
+        let process = seen.thread.process();
+        match Prepared::begin(self, seen) {
+            Ok((prepared, note)) => {
+                self.note_if(process, note);
+                Stage::Prepared(prepared)
             }
-            Err(why) => self.stays_on_traps(seen.thread.process(), why),
+            Err(why) => self.stays_on_traps(process, why),
+        }
+    }
+
+    /// Answers a call that the bootstrap makes, or somebody in its name.
+    pub(crate) fn serve_bootstrap(&self, notification: Notification, thread: &Thread) {
+        let process = thread.process();
+        let stage = &mut process.progress().lock().stage;
+        match (notification.args()[0], std::mem::replace(stage, Stage::Off)) {
+            (ask::AGENT, Stage::Prepared(prepared)) => {
+                *stage = match prepared.boot(self, notification, thread) {
+                    Ok(boot) => self.begin_to_tell(process, boot),
+                    Err(why) => self.stays_on_traps(process, why),
+                };
+            }
+            (ask::NO_ROOM, Stage::Booting(boot)) => {
+                *stage = self.finish(boot, &notification, thread);
+                notification.fail(libc::ENOSYS);
+            }
+            (asked, other) => {
+                *stage = other;
+                if asked == ask::AGENT {
+                    inject::refuse(self.base, &notification);
+                }
+                notification.fail(libc::ENOSYS);
+            }
+        }
+    }
+
+    /// Before it is told anything: from now on it hears of changes.
+    fn begin_to_tell(&self, process: &Arc<Process>, boot: Boot) -> Stage {
+        let mut processes = self.processes.lock();
+        processes.retain(|_, process| process.strong_count() > 0);
+        processes.insert(process.tgid(), Arc::downgrade(process));
+        Stage::Booting(boot)
+    }
+
+    fn finish(&self, boot: Boot, notification: &Notification, thread: &Thread) -> Stage {
+        let changes = boot.changes();
+        let process = thread.process();
+        match boot.finish(self, notification, thread) {
+            Ok((resident, notes)) => {
+                self.note(process, Note::HasAgent);
+                notes.into_iter().for_each(|note| self.note(process, note));
+                self.take_back_what_is_old(notification.tid(), changes);
+                Stage::Resident(resident)
+            }
+            Err(why) => self.stays_on_traps(process, why),
         }
     }
 
@@ -227,35 +308,48 @@ impl FastPath {
         }
     }
 
-    /// The bootstrap is done, or a reply did not come at once.
-    pub(crate) fn serve(&self, notification: &Notification, thread: &Thread) -> Served {
-        let stage = &mut thread.process().progress().lock().stage;
+    /// Answers a call from the agent's own code: its start has something to ask or to say, or
+    /// a reply did not come at once.
+    pub(crate) fn serve(&self, notification: Notification, thread: &Thread) -> Option<TakenOver> {
+        let process = thread.process();
+        let mut progress = process.progress().lock();
+        let stage = &mut progress.stage;
         match std::mem::replace(stage, Stage::Off) {
+            Stage::Booting(mut boot) if notification.args()[0] == ask::RING => {
+                boot.give_ring(notification);
+                *stage = Stage::Booting(boot);
+                return None;
+            }
             Stage::Booting(boot) => {
-                let changes = boot.changes();
-                *stage = match boot.finish(self, notification, thread) {
-                    Ok(resident) => {
-                        self.note(thread.process(), Note::HasAgent);
-                        Stage::Resident(resident)
-                    }
-                    Err(why) => self.stays_on_traps(thread.process(), why),
-                };
-                self.take_back_what_is_old(notification.tid(), changes);
-                Served::Done
+                *stage = self.finish(boot, &notification, thread);
+                notification.succeed(0);
+                return None;
             }
-            Stage::Resident(resident) => {
-                let connection = Arc::clone(resident.connection());
-                let mount = Arc::clone(resident.mount());
-                *stage = Stage::Resident(resident);
-                self.note(thread.process(), Note::Trapped);
-                Served::TakenOver(connection, mount, self.slot(notification))
-            }
-            // Forged: no agent asks then.
-            other => {
-                *stage = other;
-                Served::Done
-            }
+            other => *stage = other,
         }
+        drop(progress);
+        self.take_over(notification, process)
+    }
+
+    /// A reply did not come at once.
+    fn take_over(&self, notification: Notification, process: &Process) -> Option<TakenOver> {
+        self.note(process, Note::Trapped);
+        let session = session(process).or_else(|| {
+            // A child of vfork(2) has its parent's agent.
+            let sharers = self.sharers(notification.tid(), Some(process.tgid()));
+            sharers.iter().find_map(|it| session(it))
+        });
+        let Some((connection, mount)) = session else {
+            // The call may have been executed.
+            notification.fail(libc::EIO);
+            return None;
+        };
+        Some(TakenOver {
+            slot: self.slot(&notification),
+            notification,
+            connection,
+            mount,
+        })
     }
 
     fn slot(&self, notification: &Notification) -> u32 {
@@ -277,28 +371,29 @@ impl FastPath {
         };
         let progress = &mut *process.progress().lock();
         let is_last = matches!(event, Event::Exit | Event::Exec);
-        if let Stage::Resident(resident) = &mut progress.stage {
-            let is_single = alone::is_alone(tid);
-            let why = match event {
-                Event::Exit | Event::Exec => None,
-                Event::Umask(_) if is_single => None,
-                Event::Credentials if is_single => {
+        match &mut progress.stage {
+            Stage::Resident(resident) => {
+                let is_single = alone::is_alone(tid);
+                if event == Event::Credentials && is_single {
                     resident.unbind();
-                    None
                 }
-                Event::Umask(_) | Event::Credentials => {
-                    Some("others may change credentials or umask, or not, in its memory")
+                let why = ends_agent(event, is_single);
+                if is_last || why.is_some() {
+                    let served = self.count_untrapped(process, resident, tid);
+                    progress.calls = progress.calls.wrapping_add(served);
                 }
-                Event::Adopts => Some("it adopts orphans"),
-                Event::Confine | Event::Restrict | Event::Filter => Some("it confines itself"),
-            };
-            if is_last || why.is_some() {
-                let served = self.count_untrapped(process, resident, tid);
-                progress.calls = progress.calls.wrapping_add(served);
+                if let Some(why) = why {
+                    progress.stage = self.agent_off(process, resident, why);
+                }
             }
-            if let Some(why) = why {
-                progress.stage = self.agent_off(process, resident, why);
+            Stage::Prepared(prepared) => {
+                // Who is not alone is not let in.
+                if let Some(why) = ends_agent(event, true) {
+                    prepared.give_up(tid);
+                    progress.stage = self.stays_on_traps(process, why);
+                }
             }
+            Stage::New | Stage::Counting(_) | Stage::Booting(_) | Stage::Off => {}
         }
         if is_last {
             self.remember(progress);
@@ -338,6 +433,12 @@ impl FastPath {
         Stage::Off
     }
 
+    fn note_if(&self, process: &Process, note: Option<Note>) {
+        if let Some(note) = note {
+            self.note(process, note);
+        }
+    }
+
     fn note(&self, process: &Process, note: Note) {
         self.report.note(process.executable(), note);
     }
@@ -346,29 +447,35 @@ impl FastPath {
     /// (`CLONE_VM`): an agent cannot tell who runs it.
     fn leave_sharers(&self, tid: u32, thread: Option<&Thread>) {
         let own = thread.map(|thread| thread.process().tgid());
-        let others: Vec<_> = {
+        for other in self.sharers(tid, own) {
+            let progress = &mut *other.progress().lock();
+            resident::disable(self.base, tid);
+            let why = "another process in its memory is somebody else";
+            progress.stage = match &mut progress.stage {
+                Stage::Resident(resident) => {
+                    let served = self.count_untrapped(&other, resident, tid);
+                    progress.calls = progress.calls.wrapping_add(served);
+                    self.agent_off(&other, resident, why)
+                }
+                Stage::New | Stage::Counting(_) | Stage::Prepared(_) => {
+                    self.stays_on_traps(&other, why)
+                }
+                // The former was alone when that began.
+                Stage::Booting(_) | Stage::Off => continue,
+            };
+        }
+    }
+
+    /// The processes that run in the memory of this thread, but its own.
+    fn sharers(&self, tid: u32, own: Option<u32>) -> Vec<Arc<Process>> {
+        let mut others: Vec<_> = {
             let processes = self.processes.lock();
             let others = processes.values().filter_map(Weak::upgrade);
             others.filter(|it| Some(it.tgid()) != own).collect()
         };
-        for other in others {
-            // Who cannot be told apart any more has ended.
-            if share_memory(tid, other.tgid()) == Some(true) {
-                let progress = &mut *other.progress().lock();
-                resident::disable(self.base, tid);
-                let why = "another process in its memory is somebody else";
-                progress.stage = match &mut progress.stage {
-                    Stage::Resident(resident) => {
-                        let served = self.count_untrapped(&other, resident, tid);
-                        progress.calls = progress.calls.wrapping_add(served);
-                        self.agent_off(&other, resident, why)
-                    }
-                    Stage::New | Stage::Counting(_) => self.stays_on_traps(&other, why),
-                    // The former was alone when that began.
-                    Stage::Booting(_) | Stage::Off => continue,
-                };
-            }
-        }
+        // Who cannot be told apart any more has ended.
+        others.retain(|it| share_memory(tid, it.tgid()) == Some(true));
+        others
     }
 
     /// A worker has looked at the mounts again, maybe because a way to one has changed. Others

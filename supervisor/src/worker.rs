@@ -16,7 +16,7 @@ use rustix::event::PollFlags;
 use crate::answer::{Answer, BRIEF, MountFacts};
 use crate::calls::{self, Detail, Event, PathCall, Trapped};
 use crate::connection::Connection;
-use crate::fast::{self, FastPath, Seen, Served};
+use crate::fast::{self, FastPath, Seen};
 use crate::gather::Arguments;
 use crate::heirs::Heirs;
 use crate::mounts::{Located, Lookup, MountWatch, Mounts, News, Snapshot, full_path};
@@ -240,6 +240,9 @@ impl Worker {
         {
             return self.serve_agent(notification, started);
         }
+        if fast::is_bootstraps(&notification) {
+            return self.serve_bootstrap(notification);
+        }
         match self.forward(&mut notification, started) {
             Ok(forwarded) => self.finish(notification, forwarded),
             Err(stop) => self.stop(notification, &stop, started),
@@ -276,7 +279,6 @@ impl Worker {
                 notification,
                 thread: &thread,
                 mount: &at.mount,
-                connection: &connection,
                 base: at.place.base,
                 changes,
             });
@@ -320,36 +322,52 @@ impl Worker {
     }
 
     /// A call from the code that we put into a target.
-    fn serve_agent(&mut self, mut notification: Notification, started: Instant) {
+    fn serve_agent(&mut self, notification: Notification, started: Instant) {
         let Some(fast) = &self.shared.fast else {
             return;
         };
         let Ok(Met { thread, .. }) = self.shared.targets.thread(notification.tid()) else {
             return notification.succeed(0);
         };
-        match fast.serve(&notification, &thread) {
-            Served::Done => notification.succeed(0),
-            Served::TakenOver(connection, mount, slot) => {
-                notification.set_forwarded(trace::UNKNOWN);
-                let Some(pending) = connection.client().adopt(slot) else {
-                    return notification.fail(libc::EIO);
-                };
-                let Ok(Trapped::Path(call)) = calls::decode(&notification) else {
-                    return notification.fail(libc::EIO);
-                };
-                let answer = Answer {
-                    is_taken_over: true,
-                    ..self.answer(&call, mount.facts(), started)
-                };
-                self.finish(
-                    notification,
-                    Forwarded {
-                        connection,
-                        pending,
-                        answer,
-                    },
-                );
-            }
+        let Some(taken_over) = fast.serve(notification, &thread) else {
+            return;
+        };
+        let fast::TakenOver {
+            mut notification,
+            connection,
+            mount,
+            slot,
+        } = taken_over;
+        notification.set_forwarded(trace::UNKNOWN);
+        let Some(pending) = connection.client().adopt(slot) else {
+            return notification.fail(libc::EIO);
+        };
+        let Ok(Trapped::Path(call)) = calls::decode(&notification) else {
+            return notification.fail(libc::EIO);
+        };
+        let answer = Answer {
+            is_taken_over: true,
+            ..self.answer(&call, mount.facts(), started)
+        };
+        self.finish(
+            notification,
+            Forwarded {
+                connection,
+                pending,
+                answer,
+            },
+        );
+    }
+
+    /// A program's bootstrap asks for the agent.
+    fn serve_bootstrap(&self, notification: Notification) {
+        let Some(fast) = &self.shared.fast else {
+            return;
+        };
+        // Its number may have been another process's, which was remembered.
+        match self.identify(notification.tid()) {
+            Ok((Met { thread, .. }, _)) => fast.serve_bootstrap(notification, &thread),
+            Err(_) => notification.fail(libc::ENOSYS),
         }
     }
 

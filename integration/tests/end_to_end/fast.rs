@@ -5,6 +5,7 @@ mod choice;
 mod reasons;
 mod soundness;
 mod ways;
+mod windows;
 
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
@@ -95,11 +96,12 @@ fn a_program_posts_itself_to_memory() {
 }
 
 /// One session of a runtime that says of all requests that they are done, after `before_reply`; notes whether it
-/// is a program's own.
+/// is a program's own, which it welcomes after `before_welcome`.
 fn do_all(
     socket: &OwnedFd,
     device: (u32, u32),
     is_own: &AtomicBool,
+    before_welcome: impl Fn(),
     before_reply: impl Fn() + Sync,
 ) {
     let (server, memory) = Server::create(geometry()).unwrap();
@@ -116,16 +118,27 @@ fn do_all(
             if matches!(message, FromSupervisor::Hello { features, .. } if features & FEATURE_DIRECT != 0)
             {
                 is_own.store(true, Ordering::SeqCst);
+                before_welcome();
             }
         });
         server.close();
     });
 }
 
-/// A file system's process that kills the workers of the supervisor that `policy` tells when it has the request
-/// during which the agent is brought in. All requests are done without being done.
+/// When the workers of a supervisor are killed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Killed {
+    /// The program's bootstrap waits for the agent.
+    WhileAsked,
+    /// It has the agent, and waits for a reply.
+    Afterwards,
+}
+
+/// A file system's process that kills the workers of the supervisor that `policy` tells when an agent is brought in.
+/// All requests are done without being done.
 #[derive(Debug, Clone)]
 struct Killer {
+    when: Killed,
     device: (u32, u32),
     policy: std::path::PathBuf,
     /// The program has a session of its own.
@@ -135,12 +148,18 @@ struct Killer {
 
 impl Killer {
     fn serve(&self, socket: &OwnedFd) {
-        let before_reply = || {
-            if self.is_coming.load(Ordering::SeqCst) {
+        let kill_if = |when| {
+            if self.when == when && self.is_coming.load(Ordering::SeqCst) {
                 self.kill();
             }
         };
-        do_all(socket, self.device, &self.is_coming, before_reply);
+        do_all(
+            socket,
+            self.device,
+            &self.is_coming,
+            || kill_if(Killed::WhileAsked),
+            || kill_if(Killed::Afterwards),
+        );
     }
 
     fn kill(&self) {
@@ -153,20 +172,16 @@ impl Killer {
     }
 }
 
-/// Its text was overwritten, and nobody is left to put it back.
-#[test]
-fn a_program_survives_the_workers_that_bring_the_agent() {
+/// What it printed, making calls all the while.
+fn survive(when: Killed) -> Option<String> {
     let setting = Setting {
         fast: true,
         ..Setting::PASSTHROUGH
     };
-    let Some(twins) = Twins::mount(setting, "") else {
-        return;
-    };
-    let Some(program) = guest::build(Kind::GlibcStatic, "pairs.c", twins.dir.path()) else {
-        return;
-    };
+    let twins = Twins::mount(setting, "")?;
+    let program = guest::build(Kind::GlibcStatic, "pairs.c", twins.dir.path())?;
     let killer = Killer {
+        when,
         device: device_of(twins.plain.path()),
         policy: twins.policy.clone(),
         is_coming: Arc::default(),
@@ -183,6 +198,21 @@ fn a_program_survives_the_workers_that_bring_the_agent() {
     let done = timed::run(command.arg(twins.plain.path()), LIMIT);
     assert!(killer.has_killed.load(Ordering::SeqCst), "{done:?}");
     assert!(done.status.success(), "{done:?}");
-    // The call that was answered last was not done.
-    assert_eq!(done.out, "failed 1\n", "{done:?}");
+    Some(done.out)
+}
+
+/// It makes its call.
+#[test]
+fn a_program_survives_the_workers_that_it_asks_for_the_agent() {
+    if let Some(out) = survive(Killed::WhileAsked) {
+        assert_eq!(out, "failed 0\n");
+    }
+}
+
+#[test]
+fn a_program_survives_the_workers_that_bring_the_agent() {
+    if let Some(out) = survive(Killed::Afterwards) {
+        // The call that was answered last was not done.
+        assert_eq!(out, "failed 1\n");
+    }
 }

@@ -137,6 +137,17 @@
 .set D_RETURN,   8
 .set D_ORIGINAL, 16
 
+# Calls by which the bootstrap and the start speak to the supervisor; layout.rs has them too.
+.set SYS__sysctl, 156
+.set ASK_AGENT, 1
+.set NO_ROOM, 2
+.set ASK_RING, 3
+.set DONE, 4
+.set FAILED, 5
+
+.set SIG_BLOCK, 0
+.set SIG_SETMASK, 2
+.set SEEK_END, 2
 .set MADV_DONTFORK, 10
 .set MADV_WIPEONFORK, 18
 .set FUTEX_WAIT, 0
@@ -149,25 +160,19 @@
 .set UTIME_NOW, 0x3fffffff
 .set UTIME_OMIT, 0x3ffffffe
 .set AT_FDCWD, -100
-.set O_RDWR_CLOEXEC, 0x80002
-.set SYS_mmap, 9
 .set SYS_close, 3
+.set SYS_lseek, 8
+.set SYS_mmap, 9
+.set SYS_rt_sigprocmask, 14
 .set SYS_madvise, 28
-.set SYS_pwrite64, 18
 .set SYS_getrlimit, 97
 .set RLIMIT_FSIZE, 1
 .set XATTR_NAME_MAX, 255
 .set XATTR_SIZE_MAX, 65536
 .set SYS_futex, 202
-.set SYS_openat, 257
 .set SYS_process_vm_readv, 310
 .set SYS_process_vm_writev, 311
 .set SYS_statx, 332
-
-# On the stack once the bootstrap has pushed: where the program goes on, and what the
-# supervisor has put below the red zone, the length of the text and the text.
-.set SAVED_RCX, 80
-.set SAVED_TEXT, 104
 
 .section .rodata.finesse_agent,"a"
 .balign 4096
@@ -176,9 +181,15 @@ finesse_agent_start:
 
 # ---- First page: calls from here always notify the supervisor.
 
-# Called once by the bootstrap: ebx and ebp are the descriptors of the agent's memory and of
-# the ring, r12 the ring's length; the program's registers lie on the stack.
+# Called once by the bootstrap, in the only thread, which takes no signals: r8d is the
+# descriptor of the agent's memory.
 init:
+    push rbx
+    push rbp
+    push r12
+    mov ebx, r8d
+    mov ebp, -1
+    mov r12d, FAILED
     mov eax, SYS_mmap
     lea rdi, [rip + finesse_agent_start + STATE]
     mov esi, 0x20000
@@ -187,7 +198,6 @@ init:
     mov r8, -1
     xor r9d, r9d
     call in_allowed
-    lea rdi, [rip + finesse_agent_start + STATE]
     cmp rax, rdi
     jne 9f
     mov eax, SYS_madvise
@@ -196,20 +206,29 @@ init:
     call in_allowed
     test rax, rax
     jne 9f
+    mov eax, SYS__sysctl
+    mov edi, ASK_RING
+    syscall
+    test rax, rax
+    js 9f
+    mov ebp, eax
+    mov eax, SYS_lseek
+    mov edi, ebp
+    xor esi, esi
+    mov edx, SEEK_END
+    call in_allowed
+    mov rsi, rax
     mov eax, SYS_mmap
     lea rdi, [rip + finesse_agent_start + 0x100000]
-    mov rsi, r12
     mov edx, 3
     mov r10d, 0x100001
     mov r8d, ebp
     xor r9d, r9d
     call in_allowed
-    lea rdi, [rip + finesse_agent_start + 0x100000]
     cmp rax, rdi
     jne 9f
     # A child has no business there: it may be less trusted than we are.
     mov eax, SYS_madvise
-    mov rsi, r12
     mov edx, MADV_DONTFORK
     call in_allowed
     test rax, rax
@@ -222,59 +241,22 @@ init:
     mov r8, -1
     xor r9d, r9d
     call in_allowed
-    cmp rax, 0x050F0000
+    cmp rax, rdi
     jne 9f
-    xor r12d, r12d
-    jmp 8f
-9:  mov r12d, 1
-8:  mov eax, SYS_close
+    mov r12d, DONE
+9:  mov eax, SYS_close
     mov edi, ebx
     call in_allowed
     mov eax, SYS_close
     mov edi, ebp
     call in_allowed
-    # The supervisor puts the program's text back before it answers. When it has died, whoever
-    # answers in its place, or the kernel, says an errno: then we do it.
+    mov eax, SYS__sysctl
     mov edi, r12d
-    xor eax, eax
     syscall
-    test rax, rax
-    je 7f
-    mov eax, SYS_openat
-    mov edi, AT_FDCWD
-    lea rsi, [rip + own_memory]
-    mov edx, O_RDWR_CLOEXEC
-    xor r10d, r10d
-    call in_allowed
-    mov ebx, eax
-    mov eax, SYS_pwrite64
-    mov edi, ebx
-    lea rsi, [rsp + SAVED_TEXT + 8]
-    mov rdx, [rsp + SAVED_TEXT]
-    mov r10, [rsp + SAVED_RCX]
-    call in_allowed
-    mov eax, SYS_close
-    mov edi, ebx
-    call in_allowed
-7:  pop r12
+    pop r12
     pop rbp
     pop rbx
-    pop r11
-    pop r10
-    pop r9
-    pop r8
-    pop rdi
-    pop rsi
-    pop rdx
-    pop rcx
-    pop rax
-    popfq
-    lea rsp, [rsp + 0x200]
-    # A system call leaves its return address in rcx.
-    jmp rcx
-
-own_memory:
-    .asciz "/proc/self/mem"
+    ret
 
 # One for each slot: the supervisor waits for the reply.
 .macro takeover k
@@ -1205,34 +1187,85 @@ finesse_agent_table:
     .quad entry - finesse_agent_start
     .quad takeovers - finesse_agent_start
 
-# Written over the program's text where a call returns to.
+# What is put into the padding behind a program's text. A prepared site jumps to a way in,
+# which executes the instructions that gave way and comes here with its descriptor in r11:
+# where the site's own `syscall` is. All else is the program's.
 .globl finesse_bootstrap_start
 finesse_bootstrap_start:
-    lea rsp, [rsp - 0x200]
-    pushfq
+# Whether the agent is to be brought in. The supervisor changes nothing else here once it
+# is written: somebody may be on his way through at any time.
+    .quad 0
+    movzx ecx, byte ptr [rip + finesse_bootstrap_start]
+    jrcxz 1f
+    jmp 2f
+1:  jmp [r11]
+2:  lea rsp, [rsp - 128]
     push rax
-    push rcx
-    push rdx
-    push rsi
+    # Not all flags: a debugger's stays where it is.
+    lahf
+    seto al
+    push rax
+    push r11
     push rdi
+    push rsi
+    push rdx
+    push r10
     push r8
     push r9
-    push r10
-    push r11
-    push rbx
-    push rbp
-    push r12
+    # From here on no handler runs. What was begun before, a handler may have done.
+    push -1
+    mov eax, SYS_rt_sigprocmask
+    mov edi, SIG_BLOCK
+    mov rsi, rsp
+    mov rdx, rsp
+    mov r10d, 8
+    syscall
+    test rax, rax
+    jne 5f
+    mov eax, SYS__sysctl
+    mov edi, ASK_AGENT
+    lea rsi, [rip + finesse_bootstrap_start]
+    syscall
+    test rax, rax
+    js 4f
+    mov r8d, eax
     mov eax, SYS_mmap
     movabs rdi, 0x1111111111111111
     mov esi, 0x20000
     mov edx, 5
     mov r10d, 0x100002
-    mov ebx, 0x22222222
-    mov r8d, ebx
     xor r9d, r9d
     syscall
-    mov ebp, 0x33333333
-    mov r12d, 0x44444444
-    jmp rax
+    cmp rax, rdi
+    jne 3f
+    call rax
+    jmp 4f
+3:  mov eax, SYS_close
+    mov edi, r8d
+    syscall
+    mov eax, SYS__sysctl
+    mov edi, NO_ROOM
+    syscall
+4:  mov eax, SYS_rt_sigprocmask
+    mov edi, SIG_SETMASK
+    mov rsi, rsp
+    xor edx, edx
+    mov r10d, 8
+    syscall
+5:  pop rcx
+    pop r9
+    pop r8
+    pop r10
+    pop rdx
+    pop rsi
+    pop rdi
+    pop r11
+    pop rax
+    add al, 0x7f
+    sahf
+    pop rax
+    lea rsp, [rsp + 128]
+    jmp [r11]
+.balign 8
 .globl finesse_bootstrap_end
 finesse_bootstrap_end:

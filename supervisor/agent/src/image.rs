@@ -40,43 +40,23 @@ unsafe fn between(start: *const [u8; 0], end: *const [u8; 0]) -> &'static [u8] {
     unsafe { std::slice::from_raw_parts(start, end.offset_from_unsigned(start)) }
 }
 
-/// What is written over the program's text for a moment.
-#[derive(Clone, Copy, Debug)]
-pub struct Bootstrap {
-    /// Where the agent is to lie.
-    pub base: u64,
-    /// The target's descriptor of the agent's memory.
-    pub agent: u32,
-    /// The target's descriptor of the channel.
-    pub ring: u32,
-    /// Length of the channel.
-    pub ring_len: u32,
-}
-
-impl Bootstrap {
-    /// The code.
-    #[must_use]
-    pub fn code(&self) -> Vec<u8> {
-        // SAFETY: as in `image`.
-        let template = unsafe {
-            between(
-                &raw const finesse_bootstrap_start,
-                &raw const finesse_bootstrap_end,
-            )
-        };
-        let mut code = template.to_vec();
-        fill(&mut code, &[0x11; 8], &self.base.to_le_bytes());
-        fill(&mut code, &[0x22; 4], &self.agent.to_le_bytes());
-        fill(&mut code, &[0x33; 4], &self.ring.to_le_bytes());
-        fill(&mut code, &[0x44; 4], &self.ring_len.to_le_bytes());
-        code
-    }
-}
-
-fn fill(code: &mut [u8], mark: &[u8], value: &[u8]) {
-    let at = code.windows(mark.len()).position(|bytes| bytes == mark);
-    let at = at.unwrap_or_else(|| unreachable!("the template has its marks"));
-    code[at..at + value.len()].copy_from_slice(value);
+/// The code that brings the agent to `base`, for the padding behind a program's text: at
+/// [`layout::boot`](crate::layout::boot)'s offsets, to be followed by ways in.
+#[must_use]
+pub fn bootstrap(base: u64) -> Vec<u8> {
+    const MARK: [u8; 8] = [0x11; 8];
+    // SAFETY: as in `image`.
+    let template = unsafe {
+        between(
+            &raw const finesse_bootstrap_start,
+            &raw const finesse_bootstrap_end,
+        )
+    };
+    let mut code = template.to_vec();
+    let at = code.windows(MARK.len()).position(|bytes| bytes == MARK);
+    let at = at.unwrap_or_else(|| unreachable!("the template has its mark"));
+    code[at..at + MARK.len()].copy_from_slice(&base.to_le_bytes());
+    code
 }
 
 #[cfg(test)]
@@ -106,17 +86,10 @@ mod tests {
 
     #[test]
     fn the_bootstrap_is_filled_in() {
-        let bootstrap = Bootstrap {
-            base: 0x0102_0304_0506_0708,
-            agent: 0x0A0B_0C0D,
-            ring: 0x0E0F_1011,
-            ring_len: 0x1213_1415,
-        };
-        let code = bootstrap.code();
-        let has = |bytes: &[u8]| code.windows(bytes.len()).any(|window| window == bytes);
-        assert!(has(&bootstrap.base.to_le_bytes()));
-        for word in [bootstrap.agent, bootstrap.ring, bootstrap.ring_len] {
-            assert!(has(&word.to_le_bytes()), "{word:x}");
-        }
+        let base = 0x0102_0304_0506_0708_u64;
+        let code = bootstrap(base);
+        assert!(code.windows(8).any(|bytes| bytes == base.to_le_bytes()));
+        assert_eq!(code[..8], [0; 8], "it is not armed");
+        assert_eq!(code.len() % 8, 0, "what follows is aligned");
     }
 }

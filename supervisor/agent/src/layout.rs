@@ -42,12 +42,30 @@ pub const NEAR_LEN: u64 = 16;
 /// Length of the table.
 pub const TABLE_LEN: u64 = 0x1_0000;
 
-/// How far below the stack pointer the bootstrap begins to push. The supervisor puts there
-/// the length of the text that it overwrites, a u64, and the text, [`SAVED_MAX`] at most: above
-/// is the red zone, and no signal frame comes, as the process has no handlers.
-pub const SAVED: u64 = 0x200;
-/// Longest text that fits.
-pub const SAVED_MAX: usize = 0x200 - 128 - 8;
+/// Offsets in the bootstrap.
+pub mod boot {
+    /// A byte; 0: who comes by goes on to the call at once.
+    pub const ARMED: u64 = 0;
+    /// What ways in jump to.
+    pub const ENTRY: u64 = 8;
+}
+
+/// The call by which the bootstrap and the agent's start speak to the supervisor, which the
+/// kernel would answer with `ENOSYS` (`sys_ni_syscall`); the first argument says what about.
+pub mod ask {
+    /// Its number, that of `_sysctl`, which was taken out of Linux 5.5.
+    pub const NUMBER: i32 = 156;
+    /// For a descriptor of the agent's memory; the second argument is the bootstrap's address.
+    pub const AGENT: u64 = 1;
+    /// The agent's memory could not be mapped.
+    pub const NO_ROOM: u64 = 2;
+    /// For a descriptor of the channel.
+    pub const RING: u64 = 3;
+    /// All is mapped.
+    pub const DONE: u64 = 4;
+    /// It is not.
+    pub const FAILED: u64 = 5;
+}
 
 /// Offsets in the state's first page.
 pub mod state {

@@ -19,4 +19,4 @@ mod image;
 pub mod layout;
 
 pub use calls::{knows, numbers, table};
-pub use image::{Bootstrap, entry, image, takeovers};
+pub use image::{bootstrap, entry, image, takeovers};

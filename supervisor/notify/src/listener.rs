@@ -277,9 +277,13 @@ impl Notification {
     /// # Errors
     /// What `SECCOMP_IOCTL_NOTIF_ADDFD` answers.
     pub fn add_descriptor(&self, fd: BorrowedFd<'_>) -> io::Result<u32> {
+        self.add(fd, 0)
+    }
+
+    fn add(&self, fd: BorrowedFd<'_>, flags: u32) -> io::Result<u32> {
         let request = libc::seccomp_notif_addfd {
             id: self.notif.id,
-            flags: 0,
+            flags,
             srcfd: fd.as_raw_fd().cast_unsigned(),
             newfd: 0,
             newfd_flags: libc::O_CLOEXEC.cast_unsigned(),
@@ -336,6 +340,19 @@ impl Notification {
     /// Makes the call return `value`.
     pub fn succeed(mut self, value: i64) {
         self.answer(value, 0, 0);
+    }
+
+    /// Makes the call return the number of a copy of `fd` that the target gets, close-on-exec:
+    /// it gets both or none.
+    ///
+    /// # Errors
+    /// What `SECCOMP_IOCTL_NOTIF_ADDFD` answers; the call is continued.
+    pub fn succeed_with_descriptor(mut self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        /// `SECCOMP_ADDFD_FLAG_SEND` (linux/seccomp.h).
+        const SEND: u32 = 1 << 1;
+        self.add(fd, SEND)?;
+        self.answered = true;
+        Ok(())
     }
 
     /// Makes the call fail with `errno`, a positive number.

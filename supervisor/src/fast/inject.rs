@@ -1,211 +1,190 @@
 //! Bringing the agent into a target.
 //!
-//! The thread waits in a trapped call. The code to which it will return is overwritten
-//! with the bootstrap, which maps the agent; the agent maps the rest and calls us; we put
-//! the code back and answer. If we die meanwhile, the agent puts it back. Sound only while
-//! nobody else runs in that memory and the process handles no signals but its own faults.
+//! A thread waits in a trapped call. Its site is made to lead to the bootstrap, which lies
+//! behind the program's text ([`super::padding`]); nothing else changes, so whatever the thread
+//! does next, or a handler, or a child, is as it was. Who makes the next call from there comes
+//! to the bootstrap. It takes no more signals, asks for the agent and gets it if it is alone
+//! in its memory; the agent maps the rest and says so; the sites are rewritten to lead to the
+//! agent; signals are taken again, and the call is made. Whoever is refused, or asks nobody
+//! because we have died, makes the call.
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use finesse_agent::{Bootstrap, layout};
+use finesse_agent::layout::{self, ask};
 use finesse_notify::Notification;
 use finesse_wire::FEATURE_DIRECT;
-use procfs::process::Process;
 
 use super::alone::is_alone;
-use super::memory::{Memory, not_opened, not_written};
+use super::memory::Memory;
+use super::padding::Padding;
 use super::resident::Resident;
+use super::sites::Sites;
+use super::text::Mappings;
 use super::{FastPath, Seen, Why};
 use crate::connection::Connection;
 use crate::mounts::Mount;
-use crate::targets::{Identity, Thread, share_memory};
+use crate::report::Note;
+use crate::targets::{Identity, Thread, share_memory, status};
+
+/// A target that gets the agent at the next call from a prepared site.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    sites: Sites,
+    mount: Arc<Mount>,
+    /// As [`Seen::changes`].
+    changes: u64,
+}
 
 /// A bootstrap on its way.
 #[derive(Debug)]
 pub(crate) struct Boot {
-    at: u64,
-    text: Vec<u8>,
+    prepared: Prepared,
     connection: Arc<Connection>,
-    mount: Arc<Mount>,
-    /// As [`Seen::changes`].
-    changes: u64,
-    /// The target has the channel's descriptor, too.
-    is_complete: bool,
+    /// Why it will fail.
+    failure: Why,
 }
-
-/// No descriptor.
-const NONE: u32 = u32::MAX;
 
 const NO_DESCRIPTOR: Why = "it may open no more descriptors";
 
-impl Boot {
-    /// Prepares the target to run the bootstrap once its call is answered.
-    pub(super) fn begin(fast: &FastPath, seen: Seen<'_>) -> Result<Boot, Why> {
-        let tid = seen.notification.tid();
-        let mount = seen.mount;
-        check_target(tid, fast.base)?;
-        let identity = seen
-            .thread
-            .identity()
-            .ok_or("credentials that do not travel")?;
-        let end = seen
-            .thread
+impl Prepared {
+    /// Prepares the site of a call, unless it stays.
+    pub(super) fn begin(fast: &FastPath, seen: Seen<'_>) -> Result<(Prepared, Option<Note>), Why> {
+        check_target(seen.notification.tid(), fast.base)?;
+        let mut sites = Sites::new(fast.base);
+        let note = sites.prepare(seen.notification)?;
+        let prepared = Prepared {
+            sites,
+            mount: Arc::clone(seen.mount),
+            changes: seen.changes,
+        };
+        Ok((prepared, note))
+    }
+
+    /// A further call has trapped; prepares its site as well.
+    pub(super) fn extend(&mut self, seen: Seen<'_>) -> Result<Option<Note>, Why> {
+        self.mount = Arc::clone(seen.mount);
+        self.changes = seen.changes;
+        self.sites.prepare(seen.notification)
+    }
+
+    /// The target does not come to the bootstrap any more.
+    pub(super) fn give_up(&self, tid: u32) {
+        self.sites.disarm(tid);
+    }
+
+    /// The bootstrap asks for the agent: answers with a descriptor of it.
+    pub(super) fn boot(
+        self,
+        fast: &FastPath,
+        notification: Notification,
+        thread: &Thread,
+    ) -> Result<Boot, Why> {
+        let tid = notification.tid();
+        let begun = check_target(tid, fast.base).and_then(|()| self.connect(thread));
+        let connection = begun.inspect_err(|_| self.give_up(tid))?;
+        let given = notification.succeed_with_descriptor(fast.agent.as_fd());
+        if given.is_err() {
+            connection.hang_up();
+            self.give_up(tid);
+            return Err(NO_DESCRIPTOR);
+        }
+        Ok(Boot {
+            prepared: self,
+            connection,
+            failure: "its address space has no room",
+        })
+    }
+
+    /// A session of the target's own.
+    fn connect(&self, thread: &Thread) -> Result<Arc<Connection>, Why> {
+        let identity = thread.identity().ok_or("credentials that do not travel")?;
+        let end = thread
             .process()
             .end()
             .map_err(|_| "no descriptors are left")?;
-        let connection = seen
-            .connection
-            .another(mount.door.device(), FEATURE_DIRECT, end)
+        let door = &self.mount.door;
+        let connection = door
+            .connection(self.mount.id, &self.mount.mountpoint)
+            .map_err(|_| "the file system is not served any more")?
+            .another(door.device(), FEATURE_DIRECT, end)
             .map_err(|error| {
                 tracing::debug!("{error}");
                 "the file system admits no further target"
             })?;
-        Boot::prepare(fast, seen, identity, &connection).inspect_err(|_| connection.hang_up())
+        bind(&connection, identity).inspect_err(|_| connection.hang_up())?;
+        Ok(connection)
     }
+}
 
-    fn prepare(
-        fast: &FastPath,
-        seen: Seen<'_>,
-        identity: &Identity,
-        connection: &Arc<Connection>,
-    ) -> Result<Boot, Why> {
-        if !connection.bind(identity) {
-            return Err("the file system refuses the caller");
-        }
-        let ring_len = rustix::fs::fstat(connection.memory())
-            .ok()
-            .and_then(|stat| u32::try_from(stat.st_size).ok())
-            .ok_or("the channel is too large")?;
-        let tid = seen.notification.tid();
-        let memory = Memory::open(tid).map_err(|error| not_opened(&error))?;
-        let mut code = Bootstrap {
-            base: fast.base,
-            agent: NONE,
-            ring: NONE,
-            ring_len,
-        };
-        let at = seen.notification.returns_to();
-        let mut text = vec![0; code.code().len()];
-        memory
-            .read(at, &mut text)
-            .map_err(|_| "its text cannot be read")?;
-        save(&memory, tid, &text)?;
-        let write = |bytes: &[u8]| {
-            let written = memory.write(at, bytes);
-            written.map_err(|error| not_written(&error))
-        };
-        // Nobody but the target can close what it is given, so all else that may fail comes
-        // before: the text can be written if it can be written as it is.
-        write(&text)?;
-        let add = |fd| seen.notification.add_descriptor(fd);
-        code.agent = add(fast.agent.as_fd()).map_err(|_| NO_DESCRIPTOR)?;
-        // Without the second one the agent fails, and closes the first.
-        let ring = add(connection.memory().as_fd());
-        code.ring = *ring.as_ref().unwrap_or(&NONE);
-        write(&code.code())?;
-        Ok(Boot {
-            at,
-            text,
-            connection: Arc::clone(connection),
-            mount: Arc::clone(seen.mount),
-            changes: seen.changes,
-            is_complete: ring.is_ok(),
-        })
-    }
+fn bind(connection: &Connection, identity: &Identity) -> Result<(), Why> {
+    connection
+        .bind(identity)
+        .then_some(())
+        .ok_or("the file system refuses the caller")
+}
 
+impl Boot {
     pub(super) fn changes(&self) -> u64 {
-        self.changes
+        self.prepared.changes
     }
 
-    /// The bootstrap has mapped everything, or not.
+    /// The agent's start asks for the channel: answers with a descriptor of it. Without, it will
+    /// say that it failed.
+    pub(super) fn give_ring(&mut self, notification: Notification) {
+        let ring = self.connection.memory().as_fd();
+        if notification.succeed_with_descriptor(ring).is_err() {
+            self.failure = NO_DESCRIPTOR;
+        }
+    }
+
+    /// All is mapped, or not.
     pub(super) fn finish(
-        self,
+        mut self,
         fast: &FastPath,
         notification: &Notification,
         thread: &Thread,
-    ) -> Result<Resident, Why> {
-        self.put_back(notification)
-            .inspect_err(|_| self.connection.hang_up())?;
-        Resident::new(
-            fast.base,
-            notification.tid(),
-            thread,
-            self.connection,
-            self.mount,
-        )
-    }
-
-    fn put_back(&self, notification: &Notification) -> Result<(), Why> {
-        let memory = Memory::open(notification.tid()).map_err(|error| not_opened(&error))?;
-        memory
-            .write(self.at, &self.text)
-            .map_err(|error| not_written(&error))?;
-        if !self.is_complete {
-            return Err(NO_DESCRIPTOR);
+    ) -> Result<(Resident, Vec<Note>), Why> {
+        let tid = notification.tid();
+        self.prepared.give_up(tid);
+        if notification.args()[0] != ask::DONE {
+            self.connection.hang_up();
+            return Err(self.failure);
         }
-        match notification.args()[0] {
-            0 => Ok(()),
-            _ => Err("its address space has no room"),
-        }
+        let notes = self.prepared.sites.rewrite_prepared(tid);
+        let Prepared { sites, mount, .. } = self.prepared;
+        let resident = Resident::new(fast.base, tid, thread, self.connection, mount, sites)?;
+        Ok((resident, notes))
     }
 }
 
-/// Puts the text where the agent finds it if we die before we have put it back.
-fn save(memory: &Memory, tid: u32, text: &[u8]) -> Result<(), Why> {
-    if text.len() > layout::SAVED_MAX {
-        return Err("the bootstrap is too long");
+/// Who is not to get the agent asks for it: a child has come by whose parent was prepared.
+/// From then on it does not ask.
+pub(super) fn refuse(base: u64, notification: &Notification) {
+    let Ok(memory) = Memory::open(notification.tid()) else {
+        return;
+    };
+    if let Some(padding) = Padding::recognise(&memory, base, notification.args()[1]) {
+        // In memory that it shares, others are armed again at their next call.
+        let _ = padding.disarm(&memory);
     }
-    let stack = stack_pointer(tid).ok_or("its stack is not shown")?;
-    let mut saved = text.len().to_le_bytes().to_vec();
-    saved.extend_from_slice(text);
-    memory
-        .write(stack.wrapping_sub(layout::SAVED), &saved)
-        .map_err(|_| "its stack has no room")
-}
-
-/// Of a thread that waits in a system call: the next to last number of proc_pid_syscall(5).
-fn stack_pointer(tid: u32) -> Option<u64> {
-    let line = std::fs::read_to_string(format!("/proc/{tid}/syscall")).ok()?;
-    let number = line.split_ascii_whitespace().nth(7)?;
-    u64::from_str_radix(number.strip_prefix("0x")?, 16).ok()
-}
-
-fn parent(status: &procfs::process::Status) -> u32 {
-    u32::try_from(status.ppid).unwrap_or(0)
-}
-
-/// Signals that only faults of its own code raise in a process, which makes none while the
-/// bootstrap runs. Every Rust program handles two of them, to name a stack overflow.
-const FAULTS: u64 = bit(libc::SIGILL)
-    | bit(libc::SIGTRAP)
-    | bit(libc::SIGBUS)
-    | bit(libc::SIGFPE)
-    | bit(libc::SIGSEGV);
-
-/// Of a signal in the masks of proc_pid_status(5).
-const fn bit(signal: libc::c_int) -> u64 {
-    1 << (signal - 1)
 }
 
 fn check_target(tid: u32, base: u64) -> Result<(), Why> {
-    let process = i32::try_from(tid)
-        .ok()
-        .and_then(|tid| Process::new(tid).ok())
-        .ok_or("it is gone")?;
-    let status = process.status().map_err(|_| "it is gone")?;
+    let status = status(tid).ok_or("it is gone")?;
     if !is_alone(tid) {
         return Err("others run in its memory");
     }
-    if status.sigcgt & !FAULTS != 0 {
-        return Err("it handles signals");
-    }
-    if share_memory(tid, parent(&status)) != Some(false) {
+    let parent = u32::try_from(status.ppid).unwrap_or(0);
+    if share_memory(tid, parent) != Some(false) {
         return Err("it may share its memory with its parent");
     }
-    let maps = process.maps().map_err(|_| "its memory is not shown")?;
-    let taken = |from: u64, to: u64| maps.iter().any(|m| m.address.0 < to && from < m.address.1);
-    if taken(base, base + 0x1000_0000) || taken(layout::TABLE, layout::TABLE + 0x1_0000) {
+    let mappings = Mappings::of(tid).ok_or("its memory is not shown")?;
+    let places = [
+        base..base + 0x1000_0000,
+        layout::TABLE..layout::TABLE + layout::TABLE_LEN,
+    ];
+    if !places.iter().all(|place| mappings.are_free(place)) {
         return Err("the agent's place is taken");
     }
     Ok(())

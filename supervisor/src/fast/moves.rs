@@ -9,9 +9,7 @@
 /// Longest text that is looked at, the byte before the first instruction and the call included.
 pub(super) const LONGEST: usize = 1 + MOST + 2;
 /// Longest instructions that a stub takes.
-const MOST: usize = 28;
-/// The instruction that gives way is at least as long as a jump.
-pub(super) const JUMP: u64 = 5;
+pub(super) const MOST: usize = 28;
 
 /// musl's syscall(3): the seventh argument's place, and the third and fourth words of the list.
 const LOADS: [u8; 15] = [

@@ -10,7 +10,7 @@ use finesse_notify::{read_bytes, write_bytes};
 use finesse_policy::Decision;
 use finesse_wire::{MAX_REPLY, MAX_REQUEST, NodeId, Operation};
 
-use super::site::Sites;
+use super::sites::Sites;
 use super::{Seen, Why};
 use crate::connection::Connection;
 use crate::mounts::Mount;
@@ -43,13 +43,14 @@ impl Resident {
         thread: &Thread,
         connection: Arc<Connection>,
         mount: Arc<Mount>,
+        sites: Sites,
     ) -> Result<Self, Why> {
         let resident = Resident {
             base,
             connection,
             mount,
             granted: Vec::new(),
-            sites: Sites::new(base),
+            sites,
             served: vec![0; finesse_agent::numbers().count()],
             bound: thread.identity().map(|identity| identity.number),
         };

@@ -1,47 +1,19 @@
-//! Rewriting a call site: `mov eax, imm32; syscall` and the like become a jump through the
-//! table.
-
-use std::collections::HashSet;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+//! A call site: the call, and the instructions before it that may give way to a jump.
 
 use finesse_agent::layout;
-use finesse_notify::Notification;
-
-use procfs::process::{MMPermissions, MMapPath, Process};
 
 use super::Why;
-use super::alone::is_alone;
-use super::memory::{Memory, not_opened, not_written};
+use super::memory::Memory;
 use super::moves;
-use crate::report::Note;
+use super::text::Mappings;
 
-const SYSCALL: [u8; 2] = [0x0F, 0x05];
-/// The instruction before the call, and the call.
-const LEN: u64 = 7;
+pub(super) const SYSCALL: [u8; 2] = [0x0F, 0x05];
+/// Length of a jump to within 2 GiB.
+const NEAR: usize = 5;
+/// Length of a [`detour`].
+pub(super) const DETOUR: usize = 40;
 
-/// Whether these bytes are text of a file: what programs write themselves may be looked at
-/// or written again, through a memfd too, and a shared mapping is the file.
-fn is_of_a_file(tid: u32, from: u64, to: u64) -> bool {
-    let maps = i32::try_from(tid)
-        .ok()
-        .and_then(|tid| Process::new(tid).ok()?.maps().ok());
-    maps.is_some_and(|maps| {
-        maps.iter().any(|map| {
-            map.address.0 <= from
-                && to <= map.address.1
-                && matches!(&map.pathname, MMapPath::Path(path) if !is_memfd(path))
-                && map
-                    .perms
-                    .contains(MMPermissions::PRIVATE | MMPermissions::EXECUTE)
-                && !map.perms.contains(MMPermissions::WRITE)
-        })
-    })
-}
-
-fn is_memfd(path: &Path) -> bool {
-    path.as_os_str().as_bytes().starts_with(b"/memfd:")
-}
+pub(super) const TOO_FAR: Why = "it is too far from the table";
 
 /// What kind of instruction gives way.
 mod class {
@@ -53,176 +25,156 @@ mod class {
 }
 
 /// An instruction before a call, as reports have it.
-type Class = &'static str;
+pub(super) type Class = &'static str;
 
-/// The instruction before the call that gives way, if it is one that may: `text` is the
-/// byte before it, itself and the call.
-fn displaced(text: [u8; 8], number: i32) -> Option<(Class, [u8; 5])> {
-    let [before, a, b, c, d, e, call @ ..] = text;
-    let instruction = [a, b, c, d, e];
-    // mov eax, imm32; after a REX prefix it would be another instruction.
-    let sets_number = a == 0xB8 && [b, c, d, e] == number.to_le_bytes() && before & 0xF0 != 0x40;
-    // mov r9, [rsp+8], as in syscall(3).
-    let loads_last = instruction == [0x4C, 0x8B, 0x4C, 0x24, 0x08];
-    let class = if sets_number {
-        class::SETS_NUMBER
-    } else if loads_last {
-        class::LOADS_LAST
-    } else {
-        return None;
-    };
-    (call == SYSCALL).then_some((class, instruction))
+/// mov r9, [rsp+8], as in syscall(3).
+const LOADS_LAST: [u8; NEAR] = [0x4C, 0x8B, 0x4C, 0x24, 0x08];
+/// mov eax, imm32
+const SETS_NUMBER: u8 = 0xB8;
+
+/// A site as it was. A jump is written over the first of the instructions that give way;
+/// whoever comes to a later one, or to the call, finds it as it was.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Site {
+    after: u64,
+    displaced: Vec<u8>,
 }
 
-fn read(memory: &Memory, address: u64, bytes: &mut [u8]) -> Result<(), Why> {
-    memory
-        .read(address, bytes)
-        .map_err(|_| "its text cannot be read")
-}
-
-fn write(memory: &Memory, address: u64, bytes: &[u8]) -> Result<(), Why> {
-    memory
-        .write(address, bytes)
-        .map_err(|error| not_written(&error))
-}
-
-/// The sites of one target.
-#[derive(Debug)]
-pub(super) struct Sites {
-    base: u64,
-    seen: HashSet<u64>,
-    /// Those of `seen` that may be looked at again.
-    put_off: HashSet<u64>,
-    stubs: u64,
-}
-
-impl Sites {
-    pub(super) fn new(base: u64) -> Self {
-        Sites {
-            base,
-            seen: HashSet::new(),
-            put_off: HashSet::new(),
-            stubs: 0,
-        }
-    }
-
-    /// Rewrites the site of a call that trapped, if it can be. What became of it, when that is
-    /// news.
-    pub(super) fn rewrite(&mut self, notification: &Notification) -> Option<Note> {
-        let after = notification.returns_to();
-        if self.seen.contains(&after) {
-            return None;
-        }
-        if !finesse_agent::knows(notification.number()) {
-            // syscall(3) has one site for all calls.
-            return self.put_off(after, "the agent does not know the call");
-        }
-        // Once there are threads there will be; a child of vfork(2) goes soon.
-        if !is_alone(notification.tid()) {
-            return self.put_off(after, "threads, or a child, run in its memory");
-        }
-        self.seen.insert(after);
-        let note = match self.try_rewrite(notification) {
-            Ok(class) => Note::Rewritten(class),
-            Err(why) => Note::Left(why),
-        };
-        tracing::debug!("site {after:#x}: {note:?}");
-        Some(note)
-    }
-
-    /// Leaves a site for now; the news is told once.
-    fn put_off(&mut self, site: u64, why: Why) -> Option<Note> {
-        self.put_off.insert(site).then_some(Note::Left(why))
-    }
-
-    fn try_rewrite(&mut self, notification: &Notification) -> Result<Class, Why> {
-        let (tid, after) = (notification.tid(), notification.returns_to());
-        let site = after - 2;
-        let start = after - LEN;
-        if !is_of_a_file(tid, start - 1, after) {
-            return Err("it is not text of a file");
-        }
-        let memory = Memory::open(tid).map_err(|error| not_opened(&error))?;
-        let mut text = [0; 8];
-        read(&memory, start - 1, &mut text)?;
-        let Some((class, displaced)) = displaced(text, notification.number()) else {
-            return self.rewrite_before_moves(&memory, notification);
-        };
-        if self.stubs >= layout::MAX_STUBS {
-            return Err("no stub is left");
-        }
-        let stub = self.base + layout::STUBS + self.stubs * layout::STUB;
-        let word = layout::TABLE + self.stubs * 8;
-        write(&memory, stub, &self.stub(stub, &displaced, after, site))?;
-        write(&memory, word, &stub.to_le_bytes())?;
-        // jmp [disp32]; the displacement's upper half is the call itself.
-        let [low, high, ..] = word.to_le_bytes();
-        write(&memory, start, &[0xFF, 0x24, 0x25, low, high])?;
-        self.stubs += 1;
-        Ok(class)
-    }
-
-    /// As [`moves`] has it: the first instruction becomes a jump to a jump to the stub, where
-    /// the text is near enough to the table.
-    fn rewrite_before_moves(
-        &mut self,
+impl Site {
+    /// The site of call `number` that returns to `after`.
+    pub(super) fn read(
         memory: &Memory,
-        notification: &Notification,
-    ) -> Result<Class, Why> {
-        let (tid, after) = (notification.tid(), notification.returns_to());
+        mappings: &Mappings,
+        after: u64,
+        number: i32,
+    ) -> Result<Site, Why> {
         let mut text = [0; moves::LONGEST];
-        read(memory, after - moves::LONGEST as u64, &mut text)?;
-        let displaced =
-            moves::before_call(&text, notification.number()).ok_or("unfamiliar instructions")?;
-        let site = after - SYSCALL.len() as u64;
-        let start = site - displaced.len() as u64;
-        let near = layout::TABLE + layout::NEAR + self.stubs * layout::NEAR_LEN;
-        let distance = near.wrapping_sub(start + moves::JUMP).cast_signed();
-        let distance = i32::try_from(distance).map_err(|_| "it is too far from the table")?;
-        if !is_of_a_file(tid, start - 1, after) {
+        after
+            .checked_sub(text.len() as u64)
+            .and_then(|from| memory.read(from, &mut text).ok())
+            .ok_or("its text cannot be read")?;
+        let site = Site::parse(&text, after, number).ok_or("unfamiliar instructions")?;
+        if mappings.text(&(site.start() - 1..after)).is_none() {
             return Err("it is not text of a file");
         }
-        if self.stubs >= layout::MAX_STUBS {
-            return Err("no stub is left");
+        if !site.has_call_behind_jump() && site.jump_to_table(0).is_none() {
+            return Err(TOO_FAR);
         }
-        let stub = self.base + layout::STUBS + self.stubs * layout::STUB;
-        write(memory, stub, &self.stub(stub, displaced, after, site))?;
-        // jmp [rip]; the address follows.
-        let jump = [[0xFF, 0x25, 0, 0, 0, 0].as_slice(), &stub.to_le_bytes()].concat();
-        write(memory, near, &jump)?;
-        let jump = [[0xE9].as_slice(), &distance.to_le_bytes()].concat();
-        write(memory, start, &jump)?;
-        self.stubs += 1;
-        Ok(class::BEFORE_MOVES)
+        Ok(site)
     }
 
-    /// The displaced instructions, the descriptor into r11, a jump to the agent; at 40 the
-    /// descriptor: the call, a jump back, where to, where the site's own call is.
-    fn stub(&self, at: u64, displaced: &[u8], after: u64, site: u64) -> [u8; 64] {
-        const DESCRIPTOR: u64 = 40;
-        let mut stub = [0xCC; 64];
-        let mut put = |offset: usize, bytes: &[u8]| {
-            stub[offset..offset + bytes.len()].copy_from_slice(bytes);
-        };
-        let relative = |from: u64, to: u64| {
-            let [a, b, c, d, ..] = to.wrapping_sub(from).to_le_bytes();
-            [a, b, c, d]
-        };
-        let len = displaced.len();
-        let end = at + len as u64;
-        put(0, displaced);
-        put(len, &[0x4C, 0x8D, 0x1D]);
-        put(len + 3, &relative(end + 7, at + DESCRIPTOR));
-        put(len + 7, &[0xE9]);
-        let entry = self.base + finesse_agent::entry();
-        put(len + 8, &relative(end + 12, entry));
-        put(40, &SYSCALL);
-        // jmp [rip]; 8 bytes on from the descriptor.
-        put(42, &[0xFF, 0x25, 0, 0, 0, 0]);
-        put(48, &after.to_le_bytes());
-        put(56, &site.to_le_bytes());
-        stub
+    /// `text` ends with the call.
+    fn parse(text: &[u8], after: u64, number: i32) -> Option<Site> {
+        let displaced = before_call(text, number).or_else(|| moves::before_call(text, number))?;
+        Some(Site {
+            after,
+            displaced: displaced.to_vec(),
+        })
     }
+
+    /// What the site may be that has its call there, and of which `copy` begins with the
+    /// instructions that gave way.
+    pub(super) fn possible(call: u64, copy: &[u8]) -> impl Iterator<Item = Site> {
+        (NEAR..=moves::MOST).filter_map(move |len| {
+            call.checked_sub(len as u64)?;
+            Some(Site {
+                after: call.checked_add(SYSCALL.len() as u64)?,
+                displaced: copy.get(..len)?.to_vec(),
+            })
+        })
+    }
+
+    /// Whether it has given way to a jump to there.
+    pub(super) fn jumps_to(&self, memory: &Memory, at: u64) -> bool {
+        let (mut jump, mut call) = ([0; NEAR], [0; 2]);
+        memory.read(self.start(), &mut jump).is_ok()
+            && memory.read(self.call(), &mut call).is_ok()
+            && Some(jump) == near_jump(self.start(), at)
+            && call == SYSCALL
+    }
+
+    /// Where the call returns to.
+    pub(super) fn after(&self) -> u64 {
+        self.after
+    }
+
+    /// Where the call is.
+    pub(super) fn call(&self) -> u64 {
+        self.after - SYSCALL.len() as u64
+    }
+
+    /// Where the first instruction is that gives way.
+    pub(super) fn start(&self) -> u64 {
+        self.call() - self.displaced.len() as u64
+    }
+
+    pub(super) fn displaced(&self) -> &[u8] {
+        &self.displaced
+    }
+
+    pub(super) fn class(&self) -> Class {
+        match self.displaced.as_array() {
+            Some(&LOADS_LAST) => class::LOADS_LAST,
+            Some(_) => class::SETS_NUMBER,
+            None => class::BEFORE_MOVES,
+        }
+    }
+
+    /// To the jump of stub `number`, which lies in the table as well.
+    pub(super) fn jump_to_table(&self, number: u64) -> Option<[u8; NEAR]> {
+        near_jump(self.start(), near_place(number))
+    }
+
+    /// Whether the call's own bytes come behind the jump, as the upper half of the address that
+    /// it jumps through.
+    pub(super) fn has_call_behind_jump(&self) -> bool {
+        self.displaced.len() == NEAR
+    }
+}
+
+/// The instruction directly before the call, if it is one that may give way: `text` ends with
+/// that, and the byte before it counts.
+fn before_call(text: &[u8], number: i32) -> Option<&[u8]> {
+    let (rest, call) = text.split_last_chunk::<2>()?;
+    let (rest, instruction) = rest.split_last_chunk::<NEAR>()?;
+    let [opcode, immediate @ ..] = instruction;
+    // After a REX prefix it would be another instruction.
+    let sets_number =
+        *opcode == SETS_NUMBER && *immediate == number.to_le_bytes() && rest.last()? & 0xF0 != 0x40;
+    (*call == SYSCALL && (sets_number || *instruction == LOADS_LAST)).then_some(instruction)
+}
+
+/// The displaced instructions, the address at [`DETOUR`] into r11, a jump.
+pub(super) fn detour(at: u64, displaced: &[u8], to: u64) -> [u8; DETOUR] {
+    let mut code = [0xCC; DETOUR];
+    let mut len = 0;
+    let mut put = |bytes: &[u8]| {
+        code[len..len + bytes.len()].copy_from_slice(bytes);
+        len += bytes.len();
+        at + len as u64
+    };
+    let relative = |from: u64, to: u64| {
+        let [a, b, c, d, ..] = to.wrapping_sub(from).to_le_bytes();
+        [a, b, c, d]
+    };
+    put(displaced);
+    let next = put(&[0x4C, 0x8D, 0x1D]) + 4;
+    put(&relative(next, at + DETOUR as u64));
+    let next = put(&[0xE9]) + 4;
+    put(&relative(next, to));
+    code
+}
+
+/// jmp rel32, if that is near enough.
+pub(super) fn near_jump(from: u64, to: u64) -> Option<[u8; NEAR]> {
+    let distance = to.wrapping_sub(from + NEAR as u64).cast_signed();
+    let [a, b, c, d] = i32::try_from(distance).ok()?.to_le_bytes();
+    Some([0xE9, a, b, c, d])
+}
+
+/// Where the jump of stub `number` lies in the table, for sites that jump there themselves.
+pub(super) fn near_place(number: u64) -> u64 {
+    layout::TABLE + layout::NEAR + number * layout::NEAR_LEN
 }
 
 #[cfg(test)]
@@ -233,43 +185,38 @@ mod tests {
 
     #[test]
     fn only_familiar_code_gives_way() {
-        assert_eq!(
-            displaced(UNLINK, 87),
-            Some((class::SETS_NUMBER, [0xB8, 87, 0, 0, 0]))
-        );
+        assert_eq!(before_call(&UNLINK, 87), Some(&UNLINK[1..6]));
         let syscall3 = [0x90, 0x4C, 0x8B, 0x4C, 0x24, 0x08, 0x0F, 0x05];
-        assert_eq!(
-            displaced(syscall3, 5),
-            Some((class::LOADS_LAST, [0x4C, 0x8B, 0x4C, 0x24, 0x08]))
-        );
+        assert_eq!(before_call(&syscall3, 5), Some(&syscall3[1..6]));
         for (at, byte) in [(0, 0x41), (1, 0xB9), (2, 88), (5, 1), (6, 0x0E), (7, 0x34)] {
             let mut other = UNLINK;
             other[at] = byte;
-            assert_eq!(displaced(other, 87), None, "{other:x?}");
+            assert_eq!(before_call(&other, 87), None, "{other:x?}");
         }
     }
 
     #[test]
-    fn a_site_jumps_to_its_stub_and_the_stub_back() {
-        let sites = Sites::new(0x1234_0000_0000);
+    fn a_site_is_where_its_instructions_are() {
+        let site = Site::parse(&UNLINK, 0x40_1007, 87).unwrap();
+        assert_eq!((site.start(), site.call()), (0x40_1000, 0x40_1005));
+        assert_eq!(site.class(), class::SETS_NUMBER);
+        assert!(site.has_call_behind_jump());
+    }
+
+    #[test]
+    fn jumps_lead_where_they_shall() {
         let at = 0x1234_0001_0040;
-        let stub = sites.stub(at, &[0xB8, 87, 0, 0, 0], 0x40_1007, 0x40_1005);
-        let relative = |offset: usize| {
-            let bytes = stub[offset..offset + 4].try_into().unwrap();
-            i64::from(i32::from_le_bytes(bytes))
+        let code = detour(at, &[0xB8, 87, 0, 0, 0], 0x1234_0000_1000);
+        let target = |end: u64, offset: usize| {
+            let bytes = code[offset..offset + 4].try_into().unwrap();
+            (at + end).wrapping_add_signed(i32::from_le_bytes(bytes).into())
         };
-        let target = |end: i64, offset: usize| at.cast_signed() + end + relative(offset);
-        assert_eq!(target(12, 8), at.cast_signed() + 40);
-        let entry = 0x1234_0000_0000 + finesse_agent::entry().cast_signed();
-        assert_eq!(target(17, 13), entry);
-        assert_eq!(stub[40..42], SYSCALL);
-        assert_eq!(stub[48..56], 0x40_1007_u64.to_le_bytes());
-        assert_eq!(stub[56..], 0x40_1005_u64.to_le_bytes());
-        // The table's addresses end in the bytes of the call.
-        assert_eq!(layout::TABLE.to_le_bytes()[2..4], SYSCALL);
+        assert_eq!(target(12, 8), at + DETOUR as u64);
+        assert_eq!(target(17, 13), 0x1234_0000_1000);
         assert_eq!(
-            (layout::TABLE + layout::MAX_STUBS * 8 - 1) >> 16,
-            layout::TABLE >> 16
+            near_jump(0x1000, 0x1000),
+            Some([0xE9, 0xFB, 0xFF, 0xFF, 0xFF])
         );
+        assert_eq!(near_jump(0x1000, 0x1_0000_0000), None);
     }
 }

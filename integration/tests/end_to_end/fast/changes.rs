@@ -129,9 +129,15 @@ fn the_mount_is_asked_for_its_door_once() {
     let noted = Arc::clone(&came);
     let fake = FakeRuntime::start(nix::unistd::geteuid().as_raw(), move |socket| {
         // The door is gone once somebody has come through it.
-        do_all(socket, device, &noted, || {
-            let _ = fs::remove_file(&link);
-        });
+        do_all(
+            socket,
+            device,
+            &noted,
+            || {},
+            || {
+                let _ = fs::remove_file(&link);
+            },
+        );
     });
     put_door(&twins.plain, &fake.door().to_string());
     let mut command = twins.finesse_run(&["--".as_ref(), program.as_os_str()]);

@@ -10,6 +10,8 @@ use crate::twins::{Setting, Twins};
 
 /// Calls that the guest makes, going one way.
 pub(super) const CALLS: u64 = 200;
+/// Calls that it makes before it filters its calls soon: with the last, its way to the agent is prepared.
+pub(super) const SOON: u64 = 18;
 
 pub(super) struct Ways {
     pub(super) twins: Twins,

@@ -1,0 +1,237 @@
+//! The call sites of one target: which lead to the bootstrap, then to the agent.
+
+use std::collections::HashSet;
+
+use finesse_agent::layout;
+use finesse_notify::Notification;
+
+use super::Why;
+use super::alone::is_alone;
+use super::memory::{Memory, not_opened, not_written};
+use super::padding::Padding;
+use super::site::{Class, SYSCALL, Site, TOO_FAR, detour, near_place};
+use super::text::Mappings;
+use crate::report::Note;
+
+/// See the module. Sites are named by where their calls return to.
+#[derive(Debug)]
+pub(super) struct Sites {
+    base: u64,
+    /// Bootstraps that this target may come to.
+    paddings: Vec<Padding>,
+    /// Those that are not to be prepared.
+    unprepared: HashSet<u64>,
+    /// Those that were rewritten, or are not to be.
+    settled: HashSet<u64>,
+    /// Those of which it was told why they are left.
+    left: HashSet<u64>,
+    stubs: u64,
+}
+
+/// Why a site does not lead to the bootstrap.
+enum Unprepared {
+    NoBootstrap(Why),
+    /// It is not to be rewritten later, either.
+    Stays(Why),
+}
+
+impl From<Why> for Unprepared {
+    fn from(why: Why) -> Self {
+        Unprepared::NoBootstrap(why)
+    }
+}
+
+impl Sites {
+    pub(super) fn new(base: u64) -> Self {
+        Sites {
+            base,
+            paddings: Vec::new(),
+            unprepared: HashSet::new(),
+            settled: HashSet::new(),
+            left: HashSet::new(),
+            stubs: 0,
+        }
+    }
+
+    /// Makes the site of a call that trapped lead to the bootstrap, if it can be. What became
+    /// of it, when that is news; why the target has no bootstrap.
+    pub(super) fn prepare(&mut self, notification: &Notification) -> Result<Option<Note>, Why> {
+        let after = notification.returns_to();
+        if self.unprepared.contains(&after) {
+            return Ok(None);
+        }
+        if let Some(why) = obstacle(notification) {
+            return Ok(self.leave(after, why));
+        }
+        match self.try_prepare(notification) {
+            Ok(()) => Ok(None),
+            Err(Unprepared::NoBootstrap(why)) if self.paddings.is_empty() => Err(why),
+            // There is a way in already.
+            Err(Unprepared::NoBootstrap(_)) => {
+                self.unprepared.insert(after);
+                Ok(None)
+            }
+            Err(Unprepared::Stays(why)) => {
+                self.unprepared.insert(after);
+                self.settled.insert(after);
+                Ok(self.leave(after, why))
+            }
+        }
+    }
+
+    fn try_prepare(&mut self, notification: &Notification) -> Result<(), Unprepared> {
+        let after = notification.returns_to();
+        let (memory, mappings) = look_into(notification.tid())?;
+        let call = after.saturating_sub(SYSCALL.len() as u64)..after;
+        let mut padding = Padding::behind(&memory, &mappings, self.base, &call)?;
+        if !padding.leads_from(after) {
+            let site = Site::read(&memory, &mappings, after, notification.number());
+            padding.prepare(&memory, site.map_err(Unprepared::Stays)?)?;
+        }
+        padding.arm(&memory)?;
+        self.paddings.retain(|it| it.at() != padding.at());
+        self.paddings.push(padding);
+        Ok(())
+    }
+
+    /// The target does not come to the bootstrap any more.
+    pub(super) fn disarm(&self, tid: u32) {
+        let memory = Memory::open(tid).map_err(|error| not_opened(&error));
+        let disarmed = memory.and_then(|memory| {
+            let mut paddings = self.paddings.iter();
+            paddings.try_for_each(|it| it.disarm(&memory))
+        });
+        if let Err(why) = disarmed {
+            tracing::debug!("{tid} is still asked for the agent: {why}");
+        }
+    }
+
+    /// Rewrites the site of a call that trapped, if it can be. What became of it, when that is
+    /// news.
+    pub(super) fn rewrite(&mut self, notification: &Notification) -> Option<Note> {
+        let after = notification.returns_to();
+        if self.settled.contains(&after) {
+            return None;
+        }
+        if let Some(why) = obstacle(notification) {
+            return self.leave(after, why);
+        }
+        self.settled.insert(after);
+        match self.try_rewrite(notification) {
+            Ok(class) => Some(Note::Rewritten(class)),
+            Err(why) => self.leave(after, why),
+        }
+    }
+
+    /// Rewrites those that lead to a bootstrap; the target is alone in its memory.
+    pub(super) fn rewrite_prepared(&mut self, tid: u32) -> Vec<Note> {
+        let Ok(memory) = Memory::open(tid) else {
+            return Vec::new();
+        };
+        let paddings = std::mem::take(&mut self.paddings);
+        let prepared = paddings.into_iter().flat_map(Padding::into_sites);
+        let notes = prepared.filter_map(|site| {
+            self.settled.insert(site.after());
+            match self.write(&memory, &site) {
+                Ok(class) => Some(Note::Rewritten(class)),
+                Err(why) => self.leave(site.after(), why),
+            }
+        });
+        notes.collect()
+    }
+
+    /// Leaves a site as it is; the news is told once.
+    fn leave(&mut self, after: u64, why: Why) -> Option<Note> {
+        tracing::debug!("site {after:#x}: {why}");
+        self.left.insert(after).then_some(Note::Left(why))
+    }
+
+    fn try_rewrite(&mut self, notification: &Notification) -> Result<Class, Why> {
+        let (memory, mappings) = look_into(notification.tid())?;
+        let after = notification.returns_to();
+        let site = Site::read(&memory, &mappings, after, notification.number())?;
+        self.write(&memory, &site)
+    }
+
+    /// The stub first, then how to get there, then the site.
+    fn write(&mut self, memory: &Memory, site: &Site) -> Result<Class, Why> {
+        if self.stubs >= layout::MAX_STUBS {
+            return Err("no stub is left");
+        }
+        let write = |address: u64, bytes: &[u8]| {
+            let written = memory.write(address, bytes);
+            written.map_err(|error| not_written(&error))
+        };
+        let stub = self.base + layout::STUBS + self.stubs * layout::STUB;
+        write(stub, &self.stub(stub, site))?;
+        if site.has_call_behind_jump() {
+            let word = layout::TABLE + self.stubs * 8;
+            write(word, &stub.to_le_bytes())?;
+            // jmp [disp32]; the displacement's upper half is the call itself.
+            let [low, high, ..] = word.to_le_bytes();
+            write(site.start(), &[0xFF, 0x24, 0x25, low, high])?;
+        } else {
+            let jump = site.jump_to_table(self.stubs).ok_or(TOO_FAR)?;
+            // jmp [rip]; the address follows.
+            let onwards = [[0xFF, 0x25, 0, 0, 0, 0].as_slice(), &stub.to_le_bytes()].concat();
+            write(near_place(self.stubs), &onwards)?;
+            write(site.start(), &jump)?;
+        }
+        self.stubs += 1;
+        Ok(site.class())
+    }
+
+    /// A detour by the agent; its descriptor: the call, a jump back, where to, where the site's
+    /// own call is.
+    fn stub(&self, at: u64, site: &Site) -> Vec<u8> {
+        let entry = self.base + finesse_agent::entry();
+        let mut stub = detour(at, site.displaced(), entry).to_vec();
+        stub.extend_from_slice(&SYSCALL);
+        // jmp [rip]; 8 bytes on from the descriptor.
+        stub.extend_from_slice(&[0xFF, 0x25, 0, 0, 0, 0]);
+        stub.extend_from_slice(&site.after().to_le_bytes());
+        stub.extend_from_slice(&site.call().to_le_bytes());
+        stub
+    }
+}
+
+/// Why the site of a call stays as it is for now.
+fn obstacle(notification: &Notification) -> Option<Why> {
+    if !finesse_agent::knows(notification.number()) {
+        // syscall(3) has one site for all calls.
+        return Some("the agent does not know the call");
+    }
+    // Once there are threads there will be; a child of vfork(2) goes soon.
+    (!is_alone(notification.tid())).then_some("threads, or a child, run in its memory")
+}
+
+fn look_into(tid: u32) -> Result<(Memory, Mappings), Why> {
+    let memory = Memory::open(tid).map_err(|error| not_opened(&error))?;
+    let mappings = Mappings::of(tid).ok_or("its memory is not shown")?;
+    Ok((memory, mappings))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fast::site::DETOUR;
+
+    #[test]
+    fn a_stub_leads_to_the_agent_and_back() {
+        let sites = Sites::new(0x1234_0000_0000);
+        let copy = [0xB8, 87, 0, 0, 0];
+        let site = Site::possible(0x40_1005, &copy).next().unwrap();
+        let stub = sites.stub(0x1234_0001_0040, &site);
+        assert_eq!(stub.len() as u64, layout::STUB);
+        assert_eq!(stub[..5], copy);
+        assert_eq!(stub[DETOUR..DETOUR + 2], SYSCALL);
+        assert_eq!(stub[48..56], 0x40_1007_u64.to_le_bytes());
+        assert_eq!(stub[56..], 0x40_1005_u64.to_le_bytes());
+        // The table's addresses end in the bytes of the call.
+        assert_eq!(layout::TABLE.to_le_bytes()[2..4], SYSCALL);
+        assert_eq!(
+            (layout::TABLE + layout::MAX_STUBS * 8 - 1) >> 16,
+            layout::TABLE >> 16
+        );
+    }
+}
