@@ -6,6 +6,7 @@
 mod foreign;
 mod table;
 
+use finesse_agent::layout::ask;
 use finesse_notify::{Abi, ForeignTrap, Notification, Trap};
 use finesse_wire::Operation;
 
@@ -181,5 +182,6 @@ pub(crate) fn foreign_traps() -> Vec<ForeignTrap> {
 
 /// What to trap besides, when programs post requests themselves.
 pub(crate) fn fast_traps() -> Vec<Trap> {
-    table::fast_events().map(table::Entry::trap).collect()
+    let events = table::fast_events().map(table::Entry::trap);
+    events.chain([table::prctl_trap(ask::OPTION)]).collect()
 }

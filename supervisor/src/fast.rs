@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use finesse_agent::layout::{self, ask};
-use finesse_notify::{Notification, Resident as Area, Trap};
+use finesse_notify::{Notification, Resident as Area};
 use finesse_policy::Fast;
 use finesse_wire::NodeId;
 use parking_lot::Mutex;
@@ -160,16 +160,12 @@ fn ends_agent(event: Event, is_single: bool) -> Option<Why> {
     }
 }
 
-/// The call by which the bootstrap speaks to us; the kernel has none of that number.
-pub(crate) fn bootstraps_trap() -> Trap {
-    Trap {
-        number: ask::NUMBER,
-        when: None,
-    }
-}
-
+/// Whether a program's bootstrap speaks to us, or the agent's start.
 pub(crate) fn is_bootstraps(notification: &Notification) -> bool {
-    notification.number() == ask::NUMBER
+    let [option, ..] = notification.args();
+    // It is an `int`.
+    i64::from(notification.number()) == libc::SYS_prctl
+        && option & 0xFFFF_FFFF == u64::from(ask::OPTION.cast_unsigned())
 }
 
 impl FastPath {
@@ -257,7 +253,7 @@ impl FastPath {
     pub(crate) fn serve_bootstrap(&self, notification: Notification, thread: &Thread) {
         let process = thread.process();
         let stage = &mut process.progress().lock().stage;
-        match (notification.args()[0], std::mem::replace(stage, Stage::Off)) {
+        match (notification.args()[1], std::mem::replace(stage, Stage::Off)) {
             (ask::AGENT, Stage::Prepared(prepared)) => {
                 *stage = match prepared.boot(self, notification, thread) {
                     Ok(boot) => self.begin_to_tell(process, boot),
@@ -266,14 +262,14 @@ impl FastPath {
             }
             (ask::NO_ROOM, Stage::Booting(boot)) => {
                 *stage = self.finish(boot, &notification, thread);
-                notification.fail(libc::ENOSYS);
+                notification.fail(libc::EINVAL);
             }
             (asked, other) => {
                 *stage = other;
                 if asked == ask::AGENT {
                     inject::refuse(self.base, &notification);
                 }
-                notification.fail(libc::ENOSYS);
+                notification.fail(libc::EINVAL);
             }
         }
     }
@@ -315,7 +311,7 @@ impl FastPath {
         let mut progress = process.progress().lock();
         let stage = &mut progress.stage;
         match std::mem::replace(stage, Stage::Off) {
-            Stage::Booting(mut boot) if notification.args()[0] == ask::RING => {
+            Stage::Booting(mut boot) if notification.args()[1] == ask::RING => {
                 boot.give_ring(notification);
                 *stage = Stage::Booting(boot);
                 return None;

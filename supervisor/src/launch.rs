@@ -81,7 +81,6 @@ fn start(
     let fast = policy.maybe_fast().then(fast::choose_base).transpose()?;
     if fast.is_some() {
         traps.extend(calls::fast_traps());
-        traps.push(fast::bootstraps_trap());
     }
     let (workers, for_workers) = pair()?;
     let (guardian, for_guardian) = pair()?;

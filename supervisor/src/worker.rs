@@ -367,7 +367,7 @@ impl Worker {
         // Its number may have been another process's, which was remembered.
         match self.identify(notification.tid()) {
             Ok((Met { thread, .. }, _)) => fast.serve_bootstrap(notification, &thread),
-            Err(_) => notification.fail(libc::ENOSYS),
+            Err(_) => notification.fail(libc::EINVAL),
         }
     }
 

@@ -138,7 +138,7 @@
 .set D_ORIGINAL, 16
 
 # Calls by which the bootstrap and the start speak to the supervisor; layout.rs has them too.
-.set SYS__sysctl, 156
+.set ASK, 0x46494E45
 .set ASK_AGENT, 1
 .set NO_ROOM, 2
 .set ASK_RING, 3
@@ -166,6 +166,7 @@
 .set SYS_rt_sigprocmask, 14
 .set SYS_madvise, 28
 .set SYS_getrlimit, 97
+.set SYS_prctl, 157
 .set RLIMIT_FSIZE, 1
 .set XATTR_NAME_MAX, 255
 .set XATTR_SIZE_MAX, 65536
@@ -206,8 +207,9 @@ init:
     call in_allowed
     test rax, rax
     jne 9f
-    mov eax, SYS__sysctl
-    mov edi, ASK_RING
+    mov eax, SYS_prctl
+    mov edi, ASK
+    mov esi, ASK_RING
     syscall
     test rax, rax
     js 9f
@@ -250,8 +252,9 @@ init:
     mov eax, SYS_close
     mov edi, ebp
     call in_allowed
-    mov eax, SYS__sysctl
-    mov edi, r12d
+    mov eax, SYS_prctl
+    mov edi, ASK
+    mov esi, r12d
     syscall
     pop r12
     pop rbp
@@ -1222,9 +1225,10 @@ finesse_bootstrap_start:
     syscall
     test rax, rax
     jne 5f
-    mov eax, SYS__sysctl
-    mov edi, ASK_AGENT
-    lea rsi, [rip + finesse_bootstrap_start]
+    mov eax, SYS_prctl
+    mov edi, ASK
+    mov esi, ASK_AGENT
+    lea rdx, [rip + finesse_bootstrap_start]
     syscall
     test rax, rax
     js 4f
@@ -1243,8 +1247,9 @@ finesse_bootstrap_start:
 3:  mov eax, SYS_close
     mov edi, r8d
     syscall
-    mov eax, SYS__sysctl
-    mov edi, NO_ROOM
+    mov eax, SYS_prctl
+    mov edi, ASK
+    mov esi, NO_ROOM
     syscall
 4:  mov eax, SYS_rt_sigprocmask
     mov edi, SIG_SETMASK

@@ -50,12 +50,12 @@ pub mod boot {
     pub const ENTRY: u64 = 8;
 }
 
-/// The call by which the bootstrap and the agent's start speak to the supervisor, which the
-/// kernel would answer with `ENOSYS` (`sys_ni_syscall`); the first argument says what about.
+/// The prctl(2) by which the bootstrap and the agent's start speak to the supervisor; the kernel
+/// would say `EINVAL`. The second argument says what about.
 pub mod ask {
-    /// Its number, that of `_sysctl`, which was taken out of Linux 5.5.
-    pub const NUMBER: i32 = 156;
-    /// For a descriptor of the agent's memory; the second argument is the bootstrap's address.
+    /// The first argument: none of the kernel's options.
+    pub const OPTION: i32 = i32::from_be_bytes(*b"FINE");
+    /// For a descriptor of the agent's memory; the third argument is the bootstrap's address.
     pub const AGENT: u64 = 1;
     /// The agent's memory could not be mapped.
     pub const NO_ROOM: u64 = 2;

@@ -47,6 +47,11 @@ pub(super) fn fast_events() -> impl Iterator<Item = &'static Entry> {
     FAST.iter()
 }
 
+/// prctl(2) with this option, which is no event.
+pub(super) fn prctl_trap(option: i32) -> Trap {
+    prctl(option).trap()
+}
+
 /// The entries that may ask for a wanted operation.
 pub(super) fn paths(wanted: impl Fn(Operation) -> bool) -> impl Iterator<Item = &'static Entry> {
     TABLE

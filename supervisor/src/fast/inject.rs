@@ -147,7 +147,7 @@ impl Boot {
     ) -> Result<(Resident, Vec<Note>), Why> {
         let tid = notification.tid();
         self.prepared.give_up(tid);
-        if notification.args()[0] != ask::DONE {
+        if notification.args()[1] != ask::DONE {
             self.connection.hang_up();
             return Err(self.failure);
         }
@@ -164,7 +164,7 @@ pub(super) fn refuse(base: u64, notification: &Notification) {
     let Ok(memory) = Memory::open(notification.tid()) else {
         return;
     };
-    if let Some(padding) = Padding::recognise(&memory, base, notification.args()[1]) {
+    if let Some(padding) = Padding::recognise(&memory, base, notification.args()[2]) {
         // In memory that it shares, others are armed again at their next call.
         let _ = padding.disarm(&memory);
     }
