@@ -4,7 +4,8 @@
  *
  * For each thing that a handler may do, the program executes itself again and again under ptrace(2), lets the new
  * one make some calls, goes on from there by single steps, one more each time, and then sends the signal from
- * outside, SIGSEGV among others. Prints how often something went wrong.
+ * outside, SIGSEGV among others. Where the handler divides, so it does at every third instruction of a call after
+ * that one. Prints how often something went wrong.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -17,7 +18,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { ROUNDS_BEFORE = 6, ROUNDS_AFTER = 8, MOST_STEPS = 2000 };
+/* With one round more the agent is there. */
+enum { ROUNDS_BEFORE = 6, ROUNDS_AFTER = 8, MOST_STEPS = 600 };
 
 static sigjmp_buf out;
 static volatile sig_atomic_t handled, wrong;
@@ -81,16 +83,34 @@ static void start_thread(void)
 	wrong += (long)bad;
 }
 
+static int make(void)
+{
+	return mkdir("window", 0700);
+}
+
+/* Has a result besides. */
+static int look(void)
+{
+	struct stat found = {0};
+	int result = lstat(".", &found);
+	wrong += !S_ISDIR(found.st_mode) || found.st_nlink == 0;
+	return result;
+}
+
 static const struct way {
 	const char *name;
+	int rounds_before, stride;
+	int (*window)(void);
 	void (*act)(void);
 	int signal;
 } ways[] = {
-	{"call", call, SIGUSR1},
-	{"leave", leave, SIGSEGV},
-	{"fork", divide, SIGUSR1},
-	{"vfork", divide_in_memory, SIGUSR1},
-	{"thread", start_thread, SIGUSR1},
+	{"call", ROUNDS_BEFORE, 1, make, call, SIGUSR1},
+	{"leave", ROUNDS_BEFORE, 1, make, leave, SIGSEGV},
+	{"fork", ROUNDS_BEFORE, 1, make, divide, SIGUSR1},
+	{"vfork", ROUNDS_BEFORE, 1, make, divide_in_memory, SIGUSR1},
+	{"thread", ROUNDS_BEFORE, 1, make, start_thread, SIGUSR1},
+	{"fork later", ROUNDS_BEFORE + 4, 3, make, divide, SIGUSR1},
+	{"fork and look", ROUNDS_BEFORE + 4, 3, look, divide, SIGUSR1},
 };
 enum { WAYS = sizeof ways / sizeof *ways };
 
@@ -117,9 +137,9 @@ static int next_descriptor(void)
 /* Nothing else on its way may change what it returns. */
 static void window(void)
 {
-	int made = mkdir("window", 0700);
-	wrong += made != 0 && errno != EEXIST;
-	wrong += made != 0 && way->act != leave && way->act != divide;
+	int result = way->window();
+	wrong += result != 0 && errno != EEXIST;
+	wrong += result != 0 && way->act != leave && way->act != divide;
 }
 
 static int happen(void)
@@ -128,7 +148,9 @@ static int happen(void)
 	sigset_t before = {0}, after = {0};
 	int descriptors = next_descriptor();
 	sigaction(way->signal, &action, NULL);
-	wrong += calls("before", ROUNDS_BEFORE);
+	for (int i = 0; i < 20 && way->window == look; i++)
+		look();
+	wrong += calls("before", way->rounds_before);
 	own = getpid();
 	sigprocmask(SIG_SETMASK, NULL, &before);
 	/* Left or not, the call is made. A child that comes by stops nobody else. */
@@ -188,7 +210,7 @@ static void at_every_step(const char *program)
 {
 	int bad = 0, steps = 0;
 	while (steps < MOST_STEPS && once(program, way->name, steps, way->signal, &bad))
-		steps++;
+		steps += way->stride;
 	printf("%s: wrong %d\n", way->name, bad + (steps == 0));
 }
 

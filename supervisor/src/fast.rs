@@ -9,6 +9,7 @@ mod history;
 mod inject;
 mod memory;
 mod moves;
+mod own_calls;
 mod padding;
 mod resident;
 mod site;
@@ -21,7 +22,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use finesse_agent::layout::{self, ask};
+use finesse_agent::layout;
 use finesse_notify::{Notification, Resident as Area};
 use finesse_policy::Fast;
 use finesse_wire::NodeId;
@@ -30,12 +31,12 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::MemfdFlags;
 
 use crate::calls::Event;
-use crate::connection::Connection;
 use crate::mounts::Mount;
 use crate::report::{Note, Report};
 use crate::targets::{Process, Thread, share_memory};
 use history::{History, Program};
 use inject::{Boot, Prepared};
+pub(crate) use own_calls::{TakenOver, is_agents, is_bootstraps};
 use resident::Resident;
 
 /// Calls that a program makes that is to have the agent, before it gets it: some make a few
@@ -105,15 +106,6 @@ pub(crate) struct Seen<'c> {
     pub(crate) changes: u64,
 }
 
-/// A call that is to be answered with the reply in this slot of the session with this mount.
-#[derive(Debug)]
-pub(crate) struct TakenOver {
-    pub(crate) notification: Notification,
-    pub(crate) connection: Arc<Connection>,
-    pub(crate) mount: Arc<Mount>,
-    pub(crate) slot: u32,
-}
-
 /// Where the agent is to lie in all targets of one run.
 pub(crate) fn choose_base() -> io::Result<u64> {
     let mut bytes = [0; 4];
@@ -134,20 +126,6 @@ pub(crate) fn area(base: u64) -> Area {
     }
 }
 
-/// Whether a call that returns to `address` comes from that code of the agent which only
-/// speaks to us.
-pub(crate) fn is_agents(base: u64, address: u64) -> bool {
-    (base..base + layout::TRAPPING).contains(&address)
-}
-
-/// With whom the agent of a process speaks, and of which mount.
-fn session(process: &Process) -> Option<(Arc<Connection>, Arc<Mount>)> {
-    match &process.progress().lock().stage {
-        Stage::Resident(it) => Some((Arc::clone(it.connection()), Arc::clone(it.mount()))),
-        _ => None,
-    }
-}
-
 /// Why a process that does this has no agent from then on.
 fn ends_agent(event: Event, is_single: bool) -> Option<Why> {
     match event {
@@ -158,14 +136,6 @@ fn ends_agent(event: Event, is_single: bool) -> Option<Why> {
         Event::Adopts => Some("it adopts orphans"),
         Event::Confine | Event::Restrict | Event::Filter => Some("it confines itself"),
     }
-}
-
-/// Whether a program's bootstrap speaks to us, or the agent's start.
-pub(crate) fn is_bootstraps(notification: &Notification) -> bool {
-    let [option, ..] = notification.args();
-    // It is an `int`.
-    i64::from(notification.number()) == libc::SYS_prctl
-        && option & 0xFFFF_FFFF == u64::from(ask::OPTION.cast_unsigned())
 }
 
 impl FastPath {
@@ -249,109 +219,12 @@ impl FastPath {
         }
     }
 
-    /// Answers a call that the bootstrap makes, or somebody in its name.
-    pub(crate) fn serve_bootstrap(&self, notification: Notification, thread: &Thread) {
-        let process = thread.process();
-        let stage = &mut process.progress().lock().stage;
-        match (notification.args()[1], std::mem::replace(stage, Stage::Off)) {
-            (ask::AGENT, Stage::Prepared(prepared)) => {
-                *stage = match prepared.boot(self, notification, thread) {
-                    Ok(boot) => self.begin_to_tell(process, boot),
-                    Err(why) => self.stays_on_traps(process, why),
-                };
-            }
-            (ask::NO_ROOM, Stage::Booting(boot)) => {
-                *stage = self.finish(boot, &notification, thread);
-                notification.fail(libc::EINVAL);
-            }
-            (asked, other) => {
-                *stage = other;
-                if asked == ask::AGENT {
-                    inject::refuse(self.base, &notification);
-                }
-                notification.fail(libc::EINVAL);
-            }
-        }
-    }
-
-    /// Before it is told anything: from now on it hears of changes.
-    fn begin_to_tell(&self, process: &Arc<Process>, boot: Boot) -> Stage {
-        let mut processes = self.processes.lock();
-        processes.retain(|_, process| process.strong_count() > 0);
-        processes.insert(process.tgid(), Arc::downgrade(process));
-        Stage::Booting(boot)
-    }
-
-    fn finish(&self, boot: Boot, notification: &Notification, thread: &Thread) -> Stage {
-        let changes = boot.changes();
-        let process = thread.process();
-        match boot.finish(self, notification, thread) {
-            Ok((resident, notes)) => {
-                self.note(process, Note::HasAgent);
-                notes.into_iter().for_each(|note| self.note(process, note));
-                self.take_back_what_is_old(notification.tid(), changes);
-                Stage::Resident(resident)
-            }
-            Err(why) => self.stays_on_traps(process, why),
-        }
-    }
-
     /// A target was told of the mounts as they were after `changes`. Others that came
     /// meanwhile are seen here, or their news come after what it was told.
     fn take_back_what_is_old(&self, tid: u32, changes: u64) {
         if self.changes() != changes {
             resident::disable(self.base, tid);
         }
-    }
-
-    /// Answers a call from the agent's own code: its start has something to ask or to say, or
-    /// a reply did not come at once.
-    pub(crate) fn serve(&self, notification: Notification, thread: &Thread) -> Option<TakenOver> {
-        let process = thread.process();
-        let mut progress = process.progress().lock();
-        let stage = &mut progress.stage;
-        match std::mem::replace(stage, Stage::Off) {
-            Stage::Booting(mut boot) if notification.args()[1] == ask::RING => {
-                boot.give_ring(notification);
-                *stage = Stage::Booting(boot);
-                return None;
-            }
-            Stage::Booting(boot) => {
-                *stage = self.finish(boot, &notification, thread);
-                notification.succeed(0);
-                return None;
-            }
-            other => *stage = other,
-        }
-        drop(progress);
-        self.take_over(notification, process)
-    }
-
-    /// A reply did not come at once.
-    fn take_over(&self, notification: Notification, process: &Process) -> Option<TakenOver> {
-        self.note(process, Note::Trapped);
-        let session = session(process).or_else(|| {
-            // A child of vfork(2) has its parent's agent.
-            let sharers = self.sharers(notification.tid(), Some(process.tgid()));
-            sharers.iter().find_map(|it| session(it))
-        });
-        let Some((connection, mount)) = session else {
-            // The call may have been executed.
-            notification.fail(libc::EIO);
-            return None;
-        };
-        Some(TakenOver {
-            slot: self.slot(&notification),
-            notification,
-            connection,
-            mount,
-        })
-    }
-
-    fn slot(&self, notification: &Notification) -> u32 {
-        let first = self.base + finesse_agent::takeovers();
-        let offset = notification.returns_to().saturating_sub(first);
-        u32::try_from(offset / layout::TAKEOVER).unwrap_or(u32::MAX)
     }
 
     /// A target is about to change something that its requests hang on: it posts nothing

@@ -9,6 +9,8 @@
 
 .set STATE,    0x20000
 .set BLOCKS,   STATE + 0x1000
+.set THE_RING, 0x200000
+.set RING_LEN, 0x400000
 .set BLOCK,    0x200
 .set SLOTS,    16
 
@@ -147,7 +149,6 @@
 
 .set SIG_BLOCK, 0
 .set SIG_SETMASK, 2
-.set SEEK_END, 2
 .set MADV_DONTFORK, 10
 .set MADV_WIPEONFORK, 18
 .set FUTEX_WAIT, 0
@@ -161,7 +162,6 @@
 .set UTIME_OMIT, 0x3ffffffe
 .set AT_FDCWD, -100
 .set SYS_close, 3
-.set SYS_lseek, 8
 .set SYS_mmap, 9
 .set SYS_rt_sigprocmask, 14
 .set SYS_madvise, 28
@@ -201,9 +201,15 @@ init:
     call in_allowed
     cmp rax, rdi
     jne 9f
+    # A child knows itself by that, and goes on with what its parent had in its blocks.
     mov eax, SYS_madvise
-    mov esi, 0x4000
+    mov esi, 0x1000
     mov edx, MADV_WIPEONFORK
+    call in_allowed
+    test rax, rax
+    jne 9f
+    mov eax, SYS_madvise
+    lea rdi, [rip + finesse_agent_start + STATE + SERVED]
     call in_allowed
     test rax, rax
     jne 9f
@@ -214,14 +220,9 @@ init:
     test rax, rax
     js 9f
     mov ebp, eax
-    mov eax, SYS_lseek
-    mov edi, ebp
-    xor esi, esi
-    mov edx, SEEK_END
-    call in_allowed
-    mov rsi, rax
     mov eax, SYS_mmap
-    lea rdi, [rip + finesse_agent_start + 0x100000]
+    lea rdi, [rip + finesse_agent_start + THE_RING]
+    mov esi, RING_LEN
     mov edx, 3
     mov r10d, 0x100001
     mov r8d, ebp
@@ -229,11 +230,22 @@ init:
     call in_allowed
     cmp rax, rdi
     jne 9f
-    # A child has no business there: it may be less trusted than we are.
+    # A child has no business there: it may be less trusted than we are. Where its parent was in
+    # the middle of a call it finds memory of its own, into which what lies above grows.
     mov eax, SYS_madvise
     mov edx, MADV_DONTFORK
     call in_allowed
     test rax, rax
+    jne 9f
+    mov eax, SYS_mmap
+    lea rdi, [rip + finesse_agent_start + THE_RING + RING_LEN]
+    mov esi, 0x1000
+    mov edx, 3
+    mov r10d, 0x100122
+    mov r8, -1
+    xor r9d, r9d
+    call in_allowed
+    cmp rax, rdi
     jne 9f
     mov eax, SYS_mmap
     mov edi, 0x050F0000
@@ -276,7 +288,9 @@ init:
     jmp rcx
     # Said by the file system, or by the kernel as a signal came before the supervisor had
     # the call: then the slot is not free.
-3:  lahf
+3:  mov ecx, [rip + finesse_agent_start + STATE + PID]
+    jrcxz 4f
+    lahf
     seto al
     mov r11, rax
     mov rcx, [rip + finesse_agent_start + BLOCKS + \k * BLOCK + B_BELL]
@@ -289,6 +303,8 @@ init:
     jrcxz 2b
     mov rax, [rip + finesse_agent_start + BLOCKS + \k * BLOCK + B_RAX]
     jmp 1b
+4:  lea rcx, [rip + finesse_agent_start + BLOCKS + \k * BLOCK]
+    jmp forked
 .endm
 .org 0x800
 takeovers:
@@ -304,6 +320,14 @@ takeovers:
 in_allowed:
     syscall
     ret
+
+    # A child makes its parent's call itself; the block is in rcx, all else is the program's.
+forked:
+    mov rax, [rcx + B_RAX]
+    mov r11, [rcx + B_R11]
+    mov r11, [r11 + D_ORIGINAL]
+    mov qword ptr [rcx + B_CLAIM], 0
+    jmp r11
 
 # rax: the call's number; r11: the stub's descriptor; everything else is the program's.
 .balign 64
@@ -366,13 +390,14 @@ entry:
 # Between B_LOCAL and B_REMOTE, which is the program's: a call that answers EFAULT where a
 # load or a store would fault.
 .macro own_memory number
-    mov edi, [r12 + PID]
     lea rsi, [rbx + B_LOCAL]
     mov edx, 1
     lea r10, [rbx + B_REMOTE]
     mov r8d, 1
     xor r9d, r9d
     mov eax, \number
+    # Last: a child has none.
+    mov edi, [r12 + PID]
     syscall
 .endm
 
@@ -388,6 +413,12 @@ entry:
     mov [rdi + \to], rax
     mov eax, [r9 + \from + 8]
     mov [rdi + \to + 8], rax
+.endm
+
+# What a child has from the channel is nothing: it makes its parent's call itself.
+.macro only_parent
+    cmp dword ptr [r12 + PID], 0
+    je original
 .endm
 
 claimed:
@@ -748,6 +779,8 @@ post:
     or eax, 1
     xchg [r10], eax
     mov rdi, [r12 + RING]
+    test rdi, rdi
+    je original
     # Where we run, for the server's threads to go elsewhere.
     own_cpu
     cmp [rdi + H_CLIENT_CPU], ecx
@@ -816,7 +849,7 @@ sleep:
     jne 4f
     inc dword ptr [rbx + B_GENERATION]
     jmp original
-4:
+4:  only_parent
     leave_with B_RAX
     mov r11, [rcx + B_TRAP]
     jmp restore
@@ -838,9 +871,10 @@ patience:
 replied:
     mov r9, [rbx + B_REPLY]
     movzx ecx, byte ptr [r9 + 8]
+    mov r8d, [r9 + 9]
+    only_parent
     cmp ecx, 3
     jae results
-    mov r8d, [r9 + 9]
     free_slot
     cmp ecx, 2
     je pass
@@ -1107,6 +1141,7 @@ size:
     cmp qword ptr [rbx + rcx], 0
     jne unsound
     mov r8d, [r9 + 9]
+    only_parent
     cmp r8d, XATTR_SIZE_MAX
     ja unsound
     free_slot

@@ -31,8 +31,10 @@ pub const SERVED: u64 = STATE + 0x3000;
 pub const PATHS: u64 = 0x24000;
 /// Length of a path's buffer.
 pub const PATH: u64 = 0x1000;
-/// The channel.
-pub const RING: u64 = 0x10_0000;
+/// The channel: as far below it nothing lies as the kernel leaves free below what grows down.
+pub const RING: u64 = 0x20_0000;
+/// Length of its part that is mapped.
+pub const RING_LEN: u64 = 0x40_0000;
 /// The table that rewritten sites jump through: its address ends in the bytes of `syscall`.
 pub const TABLE: u64 = 0x050F_0000;
 /// In the table, the jumps of those sites that jump there themselves: `jmp [rip]`, where to.

@@ -7,9 +7,10 @@
 //!         0x01000   the agent; the filter lets calls from here pass
 //!         0x08000   the calls that it knows
 //!         0x10000   stubs, one a rewritten site; likewise
-//!         0x20000   state: what the supervisor says, then a block a slot (wiped by fork)
+//!         0x20000   state: what the supervisor says (wiped by fork), a block a slot, counters
 //!         0x24000   a path a slot
-//!        0x100000   the channel's memory, shared with the file system's process
+//!        0x200000   the channel's memory, shared with the file system's process (not by a child)
+//!        0x600000   grows down into a child's hole there
 //!  0x050F0000       where rewritten sites jump through
 //! ```
 

@@ -36,6 +36,12 @@ pub(super) fn disable(base: u64, tid: u32) -> bool {
     write_bytes(tid, state_address(base, state::ENABLED), &[0; 8]).is_ok()
 }
 
+/// Whether a thread runs in a child that has come by fork(2) while its parent was in the agent.
+pub(super) fn is_forked(base: u64, tid: u32) -> bool {
+    let mut pid = Vec::new();
+    read_bytes(tid, state_address(base, state::PID), 4, &mut pid).is_ok() && pid == [0; 4]
+}
+
 impl Resident {
     pub(super) fn new(
         base: u64,
@@ -59,6 +65,10 @@ impl Resident {
         let is_large = longest[0] >= MAX_REQUEST && longest[1] >= MAX_REPLY;
         if geometry.slots < layout::SLOTS || !is_large {
             return Err("the channel is too small");
+        }
+        let next = geometry.offsets(layout::SLOTS).request as u64;
+        if next > layout::RING_LEN {
+            return Err("the channel is too large");
         }
         let blocks = blocks(base, geometry);
         write_bytes(tid, base + layout::BLOCKS, &blocks)
