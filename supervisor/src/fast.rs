@@ -28,7 +28,7 @@ use finesse_policy::Fast;
 use finesse_wire::NodeId;
 use parking_lot::Mutex;
 use rustix::event::{EventfdFlags, eventfd};
-use rustix::fs::MemfdFlags;
+use rustix::fs::{MemfdFlags, SealFlags};
 
 use crate::calls::Event;
 use crate::mounts::Mount;
@@ -117,6 +117,19 @@ pub(crate) fn choose_base() -> io::Result<u64> {
     Ok(base)
 }
 
+/// The agent's memory. Each target may keep the descriptor that it gets, and all have the same
+/// memory: nobody can change it.
+fn agent() -> io::Result<OwnedFd> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let agent = rustix::fs::memfd_create("finesse-agent", flags)?;
+    rustix::fs::ftruncate(&agent, layout::PASSING_END)?;
+    rustix::io::pwrite(&agent, finesse_agent::image(), 0)?;
+    rustix::io::pwrite(&agent, &finesse_agent::table(), layout::CALLS)?;
+    let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+    rustix::fs::fcntl_add_seals(&agent, seals)?;
+    Ok(agent)
+}
+
 /// What the filter has to know.
 pub(crate) fn area(base: u64) -> Area {
     Area {
@@ -141,13 +154,9 @@ fn ends_agent(event: Event, is_single: bool) -> Option<Why> {
 impl FastPath {
     /// `is_auto`: what programs did before is looked at for some.
     pub(crate) fn new(base: u64, is_auto: bool, report: Arc<Report>) -> io::Result<Self> {
-        let agent = rustix::fs::memfd_create("finesse-agent", MemfdFlags::CLOEXEC)?;
-        rustix::fs::ftruncate(&agent, layout::PASSING_END)?;
-        rustix::io::pwrite(&agent, finesse_agent::image(), 0)?;
-        rustix::io::pwrite(&agent, &finesse_agent::table(), layout::CALLS)?;
         Ok(FastPath {
             base,
-            agent,
+            agent: agent()?,
             processes: Mutex::default(),
             changes: AtomicU64::new(0),
             history: is_auto.then(History::open).transpose()?,
@@ -372,5 +381,21 @@ impl FastPath {
         for process in self.processes.lock().keys() {
             resident::disable(self.base, *process);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use rustix::io::Errno;
+
+    #[test]
+    fn who_has_the_agents_descriptor_cannot_change_it() {
+        let agent = agent().unwrap();
+        assert_eq!(rustix::io::pwrite(&agent, b"x", 0), Err(Errno::PERM));
+        assert_eq!(rustix::fs::ftruncate(&agent, 0), Err(Errno::PERM));
+        let none = rustix::fs::fcntl_add_seals(&agent, SealFlags::empty());
+        assert_eq!(none, Err(Errno::PERM));
     }
 }
