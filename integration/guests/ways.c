@@ -6,6 +6,7 @@
  *   few       only ten calls are made
  *   handler   a signal has a handler from the start
  *   faults    the signals of its own faults have one
+ *   filtered  from the start the program filters its own calls, and lets all through
  *   filter    at the end the program filters its own calls, and lets all through
  *   filter-soon  so it does after 18 calls, and makes more then
  *   exec      at the end it executes itself with another way, after an attempt that fails
@@ -77,6 +78,8 @@ int main(int count, char **arguments)
 	if (WAY("faults"))
 		for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
 			signal(faults[i], nothing);
+	if (WAY("filtered") && filter_all() != 0)
+		return 2;
 	if (WAY("full") && fill() != 0)
 		return 2;
 	if (WAY("filter-soon") && (pairs(9) != 0 || filter_all() != 0))

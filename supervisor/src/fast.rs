@@ -46,6 +46,9 @@ const WORTH_IT: u64 = 16;
 /// The agent looks at no paths and refuses nothing.
 const POLICY: Why = "the policy judges its paths, or refuses it calls";
 
+/// It asked for the agent, and did not wait for it.
+const ODD: Why = "it does not do what a bootstrap does";
+
 /// Why a target stays on traps.
 pub(crate) type Why = &'static str;
 
@@ -56,6 +59,8 @@ pub(crate) struct FastPath {
     base: u64,
     /// Its bytes.
     agent: OwnedFd,
+    /// Seccomp filters of a target that has none of its own: ours, and those that we are under.
+    filters: u64,
     /// Processes that have it, or are to get it. Taken for a look-up; the lock of a process's
     /// stage may be held then.
     processes: Mutex<HashMap<u32, Weak<Process>>>,
@@ -157,6 +162,7 @@ impl FastPath {
         Ok(FastPath {
             base,
             agent: agent()?,
+            filters: inject::filters(std::process::id()).unwrap_or(0) + 1,
             processes: Mutex::default(),
             changes: AtomicU64::new(0),
             history: is_auto.then(History::open).transpose()?,
@@ -271,7 +277,19 @@ impl FastPath {
                     progress.stage = self.stays_on_traps(process, why);
                 }
             }
-            Stage::New | Stage::Counting(_) | Stage::Booting(_) | Stage::Off => {}
+            Stage::Booting(boot) => {
+                // No bootstrap does that.
+                boot.give_up(tid);
+                progress.stage = self.stays_on_traps(process, ODD);
+            }
+            // What dispatches its own calls shows nowhere else.
+            Stage::New | Stage::Counting(_) if event == Event::Filter => {
+                if let Stage::New = progress.stage {
+                    self.note(process, Note::Met);
+                }
+                progress.stage = self.stays_on_traps(process, "it confines itself");
+            }
+            Stage::New | Stage::Counting(_) | Stage::Off => {}
         }
         if is_last {
             self.remember(progress);
@@ -335,11 +353,8 @@ impl FastPath {
                     progress.calls = progress.calls.wrapping_add(served);
                     self.agent_off(&other, resident, why)
                 }
-                Stage::New | Stage::Counting(_) | Stage::Prepared(_) => {
-                    self.stays_on_traps(&other, why)
-                }
-                // The former was alone when that began.
-                Stage::Booting(_) | Stage::Off => continue,
+                Stage::Off => continue,
+                _ => self.stays_on_traps(&other, why),
             };
         }
     }

@@ -327,7 +327,7 @@ impl Worker {
             return;
         };
         let Ok(Met { thread, .. }) = self.shared.targets.thread(notification.tid()) else {
-            return notification.succeed(0);
+            return notification.fail(libc::EIO);
         };
         let Some(taken_over) = fast.serve(notification, &thread) else {
             return;

@@ -771,6 +771,9 @@ post:
     lea eax, [rdi - 8]
     mov [r9], eax
 
+    # A handler may have changed what the request says of the caller.
+    cmp qword ptr [r12 + ENABLED], 0
+    je original
     mov r10, [rbx + B_BELL]
     mov dword ptr [r10 + 4], 0
     mov eax, [rbx + B_GENERATION]

@@ -145,9 +145,13 @@ static TABLE: &[Entry] = &[
     path(libc::SYS_fchmodat2, "fchmodat2", &[O::Chmod], |a| call(O::Chmod, fd_at(a), follows(a[3], EMPTY_PATH)?, Detail::Mode(mode(a[2])))),
 ];
 
+/// linux/prctl.h
+const PR_SET_SYSCALL_USER_DISPATCH: i32 = 59;
+
 /// What our code in a program has to know of besides.
 static FAST: &[Entry] = &[
     prctl(libc::PR_SET_SECCOMP),
+    prctl(PR_SET_SYSCALL_USER_DISPATCH),
     event(libc::SYS_exit_group, "exit_group", |_| {
         happened(Event::Exit)
     }),
@@ -187,7 +191,7 @@ const fn prctl(option: i32) -> Entry {
         when: Some(option_is(option)),
         ..event(libc::SYS_prctl, "prctl", |a| {
             happened(match low_signed(a[0]) {
-                libc::PR_SET_SECCOMP => Event::Filter,
+                libc::PR_SET_SECCOMP | PR_SET_SYSCALL_USER_DISPATCH => Event::Filter,
                 _ => Event::Adopts,
             })
         })

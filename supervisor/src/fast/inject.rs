@@ -18,14 +18,13 @@ use finesse_wire::FEATURE_DIRECT;
 use super::alone::is_alone;
 use super::memory::Memory;
 use super::padding::Padding;
-use super::resident::Resident;
+use super::resident::{Resident, Session};
 use super::sites::Sites;
 use super::text::Mappings;
 use super::{FastPath, Seen, Why};
-use crate::connection::Connection;
 use crate::mounts::Mount;
 use crate::report::Note;
-use crate::targets::{Identity, Thread, share_memory, status};
+use crate::targets::{Thread, share_memory, status};
 
 /// A target that gets the agent at the next call from a prepared site.
 #[derive(Debug)]
@@ -40,7 +39,7 @@ pub(crate) struct Prepared {
 #[derive(Debug)]
 pub(crate) struct Boot {
     prepared: Prepared,
-    connection: Arc<Connection>,
+    connection: Session,
     /// Why it will fail.
     failure: Why,
 }
@@ -50,7 +49,7 @@ const NO_DESCRIPTOR: Why = "it may open no more descriptors";
 impl Prepared {
     /// Prepares the site of a call, unless it stays.
     pub(super) fn begin(fast: &FastPath, seen: Seen<'_>) -> Result<(Prepared, Option<Note>), Why> {
-        check_target(seen.notification.tid(), fast.base)?;
+        check_target(seen.notification.tid(), fast)?;
         let mut sites = Sites::new(fast.base);
         let note = sites.prepare(seen.notification)?;
         let prepared = Prepared {
@@ -81,11 +80,10 @@ impl Prepared {
         thread: &Thread,
     ) -> Result<Boot, Why> {
         let tid = notification.tid();
-        let begun = check_target(tid, fast.base).and_then(|()| self.connect(thread));
+        let begun = check_target(tid, fast).and_then(|()| self.connect(thread));
         let connection = begun.inspect_err(|_| self.give_up(tid))?;
         let given = notification.succeed_with_descriptor(fast.agent.as_fd());
         if given.is_err() {
-            connection.hang_up();
             self.give_up(tid);
             return Err(NO_DESCRIPTOR);
         }
@@ -97,7 +95,7 @@ impl Prepared {
     }
 
     /// A session of the target's own.
-    fn connect(&self, thread: &Thread) -> Result<Arc<Connection>, Why> {
+    fn connect(&self, thread: &Thread) -> Result<Session, Why> {
         let identity = thread.identity().ok_or("credentials that do not travel")?;
         let end = thread
             .process()
@@ -112,21 +110,22 @@ impl Prepared {
                 tracing::debug!("{error}");
                 "the file system admits no further target"
             })?;
-        bind(&connection, identity).inspect_err(|_| connection.hang_up())?;
-        Ok(connection)
+        let session = Session(connection);
+        if !session.bind(identity) {
+            return Err("the file system refuses the caller");
+        }
+        Ok(session)
     }
-}
-
-fn bind(connection: &Connection, identity: &Identity) -> Result<(), Why> {
-    connection
-        .bind(identity)
-        .then_some(())
-        .ok_or("the file system refuses the caller")
 }
 
 impl Boot {
     pub(super) fn changes(&self) -> u64 {
         self.prepared.changes
+    }
+
+    /// The target does something else meanwhile.
+    pub(super) fn give_up(&self, tid: u32) {
+        self.prepared.give_up(tid);
     }
 
     /// The agent's start asks for the channel: answers with a descriptor of it. Without, it will
@@ -148,7 +147,6 @@ impl Boot {
         let tid = notification.tid();
         self.prepared.give_up(tid);
         if notification.args()[1] != ask::DONE {
-            self.connection.hang_up();
             return Err(self.failure);
         }
         let notes = self.prepared.sites.rewrite_prepared(tid);
@@ -170,7 +168,15 @@ pub(super) fn refuse(base: u64, notification: &Notification) {
     }
 }
 
-fn check_target(tid: u32, base: u64) -> Result<(), Why> {
+/// How many seccomp filters a thread has (proc_pid_status(5)).
+pub(super) fn filters(tid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
+    let mut lines = status.lines();
+    let number = lines.find_map(|line| line.strip_prefix("Seccomp_filters:"))?;
+    number.trim().parse().ok()
+}
+
+fn check_target(tid: u32, fast: &FastPath) -> Result<(), Why> {
     let status = status(tid).ok_or("it is gone")?;
     if !is_alone(tid) {
         return Err("others run in its memory");
@@ -179,9 +185,12 @@ fn check_target(tid: u32, base: u64) -> Result<(), Why> {
     if share_memory(tid, parent) != Some(false) {
         return Err("it may share its memory with its parent");
     }
+    if filters(tid).is_none_or(|filters| filters > fast.filters) {
+        return Err("it filters its own calls");
+    }
     let mappings = Mappings::of(tid).ok_or("its memory is not shown")?;
     let places = [
-        base..base + 0x1000_0000,
+        fast.base..fast.base + 0x1000_0000,
         layout::TABLE..layout::TABLE + layout::TABLE_LEN,
     ];
     if !places.iter().all(|place| mappings.are_free(place)) {

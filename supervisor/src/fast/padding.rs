@@ -31,6 +31,7 @@ const NO_ROOM: Why = "there is no room behind its text";
 #[derive(Debug)]
 pub(super) struct Padding {
     at: u64,
+    len: usize,
     code: Vec<u8>,
     is_written: bool,
     /// Those that lead to it, as they were.
@@ -74,6 +75,7 @@ impl Padding {
         }
         let mut padding = Padding {
             at,
+            len,
             is_written,
             sites: Vec::new(),
             free: Vec::new(),
@@ -113,9 +115,9 @@ impl Padding {
         self.sites.iter().any(|site| site.after() == after)
     }
 
-    /// Those that lead to it, as they were.
-    pub(super) fn into_sites(self) -> Vec<Site> {
-        self.sites
+    /// Those that lead to it now, as they were.
+    pub(super) fn sites(&self, memory: &Memory, base: u64) -> Vec<Site> {
+        Padding::read(memory, base, self.at, self.len).map_or_else(Vec::new, |it| it.sites)
     }
 
     /// Makes the site lead here. At any moment all that is written may be executed.

@@ -21,7 +21,7 @@ use crate::targets::Thread;
 #[derive(Debug)]
 pub(crate) struct Resident {
     base: u64,
-    connection: Arc<Connection>,
+    connection: Session,
     mount: Arc<Mount>,
     granted: Vec<NodeId>,
     sites: Sites,
@@ -29,6 +29,24 @@ pub(crate) struct Resident {
     served: Vec<u64>,
     /// Whose requests the runtime takes.
     bound: Option<u32>,
+}
+
+/// A session of a target's own, which ends with it.
+#[derive(Debug)]
+pub(super) struct Session(pub(super) Arc<Connection>);
+
+impl std::ops::Deref for Session {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.0
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.0.hang_up();
+    }
 }
 
 /// Stops a target from posting. False for one without agent, to which nothing happens.
@@ -47,7 +65,7 @@ impl Resident {
         base: u64,
         tid: u32,
         thread: &Thread,
-        connection: Arc<Connection>,
+        connection: Session,
         mount: Arc<Mount>,
         sites: Sites,
     ) -> Result<Self, Why> {
@@ -104,7 +122,7 @@ impl Resident {
     }
 
     pub(super) fn connection(&self) -> &Arc<Connection> {
-        &self.connection
+        &self.connection.0
     }
 
     pub(super) fn mount(&self) -> &Arc<Mount> {
@@ -266,10 +284,4 @@ fn blocks(base: u64, geometry: Geometry) -> Vec<u8> {
         }
     }
     page.0
-}
-
-impl Drop for Resident {
-    fn drop(&mut self) {
-        self.connection.hang_up();
-    }
 }

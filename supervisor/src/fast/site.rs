@@ -5,7 +5,7 @@ use finesse_agent::layout;
 use super::Why;
 use super::memory::Memory;
 use super::moves;
-use super::text::Mappings;
+use super::text::{Mappings, PAGE};
 
 pub(super) const SYSCALL: [u8; 2] = [0x0F, 0x05];
 /// Length of a jump to within 2 GiB.
@@ -54,8 +54,12 @@ impl Site {
             .and_then(|from| memory.read(from, &mut text).ok())
             .ok_or("its text cannot be read")?;
         let site = Site::parse(&text, after, number).ok_or("unfamiliar instructions")?;
-        if mappings.text(&(site.start() - 1..after)).is_none() {
+        if !site.is_text(mappings) {
             return Err("it is not text of a file");
+        }
+        // Or half of it might be written.
+        if site.start() / PAGE != (after - 1) / PAGE {
+            return Err("it lies across pages");
         }
         if !site.has_call_behind_jump() && site.jump_to_table(0).is_none() {
             return Err(TOO_FAR);
@@ -70,6 +74,12 @@ impl Site {
             after,
             displaced: displaced.to_vec(),
         })
+    }
+
+    /// Whether it, and the byte before it, are text of a file.
+    pub(super) fn is_text(&self, mappings: &Mappings) -> bool {
+        let bytes = self.start().saturating_sub(1)..self.after;
+        mappings.text(&bytes).is_some()
     }
 
     /// What the site may be that has its call there, and of which `copy` begins with the

@@ -98,7 +98,9 @@ impl Sites {
     pub(super) fn disarm(&self, tid: u32) {
         let memory = Memory::open(tid).map_err(|error| not_opened(&error));
         let disarmed = memory.and_then(|memory| {
-            let mut paddings = self.paddings.iter();
+            // Where it still is: what it lay in may have been unmapped.
+            let found = |it: &Padding| Padding::recognise(&memory, self.base, it.at());
+            let mut paddings = self.paddings.iter().filter_map(found);
             paddings.try_for_each(|it| it.disarm(&memory))
         });
         if let Err(why) = disarmed {
@@ -125,12 +127,13 @@ impl Sites {
 
     /// Rewrites those that lead to a bootstrap; the target is alone in its memory.
     pub(super) fn rewrite_prepared(&mut self, tid: u32) -> Vec<Note> {
-        let Ok(memory) = Memory::open(tid) else {
+        let Ok((memory, mappings)) = look_into(tid) else {
             return Vec::new();
         };
         let paddings = std::mem::take(&mut self.paddings);
-        let prepared = paddings.into_iter().flat_map(Padding::into_sites);
-        let notes = prepared.filter_map(|site| {
+        let prepared = paddings.iter().flat_map(|it| it.sites(&memory, self.base));
+        let prepared: Vec<_> = prepared.filter(|it| it.is_text(&mappings)).collect();
+        let notes = prepared.into_iter().filter_map(|site| {
             self.settled.insert(site.after());
             match self.write(&memory, &site) {
                 Ok(class) => Some(Note::Rewritten(class)),

@@ -8,7 +8,7 @@ use procfs::process::{MMPermissions, MMapPath, MemoryMap, Process};
 
 use super::memory::Memory;
 
-const PAGE: u64 = 4096;
+pub(super) const PAGE: u64 = 4096;
 
 /// What is mapped in a target.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Mappings {
                 && matches!(&map.pathname, MMapPath::Path(path) if !is_memfd(path))
                 && map
                     .perms
-                    .contains(MMPermissions::PRIVATE | MMPermissions::EXECUTE)
+                    .contains(MMPermissions::READ | MMPermissions::PRIVATE | MMPermissions::EXECUTE)
                 && !map.perms.contains(MMPermissions::WRITE)
         })
     }

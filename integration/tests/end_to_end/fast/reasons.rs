@@ -76,6 +76,9 @@ fn a_program_on_traps_says_why() {
     let Some(ways) = Ways::new(FAST) else {
         return;
     };
+    let (_, report) = ways.go("filtered");
+    let program = report.program(ways.program());
+    assert_eq!(program.on_traps["it confines itself"], 1, "{program:?}");
     let (_, report) = ways.go("filter-soon");
     let program = report.program(ways.program());
     assert_eq!(
