@@ -62,4 +62,6 @@ pub use geometry::{Geometry, GeometryError};
 #[cfg(not(loom))]
 pub use mapping::OpenError;
 #[cfg(not(loom))]
+pub use placement::leave_to_the_watcher;
+#[cfg(not(loom))]
 pub use server::{Server, Ticket};

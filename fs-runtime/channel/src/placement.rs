@@ -57,12 +57,41 @@ fn note(word: &AtomicU32) {
     }
 }
 
+/// The CPU that a thread of this process last watched from and will again, plus one; 0: none.
+/// A hint, as the words of the header.
+static WATCHED_FROM: AtomicU32 = AtomicU32::new(0);
+
+static BYSTANDERS: Mover = Mover::new();
+
+/// For a watching thread: this CPU is taken.
+pub(crate) fn watches_here() {
+    note(&WATCHED_FROM);
+}
+
+/// It goes to sleep.
+pub(crate) fn watches_no_more() {
+    WATCHED_FROM.store(0, Ordering::Relaxed);
+}
+
+/// For a thread that serves the kernel: leaves the CPU that another thread watches the
+/// doorbells from. What it would be woken for there has to wait until the watching is over.
+pub fn leave_to_the_watcher() {
+    leave(&WATCHED_FROM, &BYSTANDERS);
+}
+
+fn leave(taken: &AtomicU32, mover: &Mover) {
+    let taken = taken.load(Ordering::Relaxed);
+    if taken != 0 && taken == here() {
+        mover.move_away();
+    }
+}
+
 /// Takes server threads off their client's CPU, now and then.
 #[derive(Debug)]
 pub(crate) struct Mover(Mutex<Option<Instant>>);
 
 impl Mover {
-    pub(crate) fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Mover(Mutex::new(None))
     }
 
@@ -121,6 +150,19 @@ mod tests {
         sched_setaffinity(None, &pinned).unwrap();
         assert!(!leave_this_cpu().unwrap());
         assert_eq!(sched_getaffinity(None).unwrap(), pinned);
+    }
+
+    #[test]
+    fn who_serves_the_kernel_leaves_the_cpu_that_is_watched_from() {
+        let alone = sched_getaffinity(None).unwrap().count() == 1;
+        for watched in [true, false] {
+            let mover = Mover::new();
+            let cpu = here();
+            leave(&AtomicU32::new(if watched { cpu } else { 0 }), &mover);
+            assert_eq!(mover.0.lock().is_some(), watched, "whether it moved");
+            // As above.
+            assert!(!watched || alone || here() != cpu);
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::doorbell::Generation;
 use crate::end::End;
 use crate::geometry::Geometry;
 use crate::mapping::Mapping;
-use crate::placement::Mover;
+use crate::placement::{self, Mover};
 use crate::spin::{self, Patience, Watch, Watched};
 
 /// The file system's end of one channel. Any number of threads may call
@@ -228,10 +228,14 @@ impl Server {
             };
             watched = spin::until(budget, done, || {
                 placement.note_server();
+                placement::watches_here();
                 placement.client_is_here()
             });
             found
         });
+        if found.is_none() {
+            placement::watches_no_more();
+        }
         if watched == Watched::Preempted
             && let Ok(mut pace) = self.pace.try_lock()
         {

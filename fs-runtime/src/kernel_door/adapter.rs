@@ -14,7 +14,6 @@ use fuser::{
     TimeOrNow, WriteFlags,
 };
 
-use super::beside::Beside;
 use super::link::DoorLink;
 use super::notes::{AttrNote, EntryNote, ListingNote, OpenNote, Settle};
 use super::{Bypass, Doors};
@@ -31,7 +30,6 @@ pub(crate) struct KernelDoor<FS: Filesystem> {
     fs: Arc<Served<FS>>,
     doors: Arc<Doors>,
     bypass: Arc<Bypass<FS>>,
-    beside: Beside,
 }
 
 impl<FS: Filesystem> fmt::Debug for KernelDoor<FS> {
@@ -49,16 +47,14 @@ impl<FS: Filesystem> KernelDoor<FS> {
             fs: Arc::new(Served::new(fs, threads)),
             doors,
             bypass,
-            beside: Beside::new(),
         }
     }
 
     /// The file system, for one call; see [`KernelCall`].
-    fn call(&self, req: &fuser::Request) -> KernelCall<'_, FS> {
-        self.beside.come(req.pid());
+    fn call(&self) -> KernelCall<'_, FS> {
         KernelCall {
             call: self.fs.call(),
-            _after: WaitThere(&self.beside),
+            _after: LeaveToTheWatcher,
         }
     }
 
@@ -71,17 +67,18 @@ impl<FS: Filesystem> KernelDoor<FS> {
     }
 }
 
-/// A call for the kernel, after which its thread waits beside who asked.
+/// A call for the kernel. Whoever made it then leaves the CPU that is watched from: it will
+/// be woken where it was, and what waits for it must not wait for the watcher.
 struct KernelCall<'a, FS> {
     call: Call<'a, FS>,
-    _after: WaitThere<'a>,
+    _after: LeaveToTheWatcher,
 }
 
-struct WaitThere<'a>(&'a Beside);
+struct LeaveToTheWatcher;
 
-impl Drop for WaitThere<'_> {
+impl Drop for LeaveToTheWatcher {
     fn drop(&mut self) {
-        self.0.wait_there();
+        finesse_channel::leave_to_the_watcher();
     }
 }
 
@@ -123,7 +120,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         }
         let note = EntryNote::lookup(&self.doors, parent, name);
         let reply = ReplyEntry::kernel(reply, note);
-        self.call(req).lookup(&req.into(), parent, name, reply);
+        self.call().lookup(&req.into(), parent, name, reply);
     }
 
     // fuser's batch_forget comes here as well, node by node: its argument has no public
@@ -133,7 +130,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
             return;
         }
         self.doors.view.forgot(ino, nlookup);
-        self.call(req).forget(&req.into(), ino, nlookup);
+        self.call().forget(&req.into(), ino, nlookup);
     }
 
     fn getattr(
@@ -147,7 +144,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
             return link.getattr(reply);
         }
         let reply = ReplyAttr::kernel(reply, AttrNote::question(&self.doors, ino));
-        self.call(req).getattr(&req.into(), ino, fh, reply);
+        self.call().getattr(&req.into(), ino, fh, reply);
     }
 
     fn setattr(
@@ -172,7 +169,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
             return reply.error(DoorLink::IMMUTABLE);
         }
         let reply = ReplyAttr::kernel(reply, AttrNote::change(&self.doors, ino));
-        self.call(req).setattr(
+        self.call().setattr(
             &req.into(),
             ino,
             mode,
@@ -195,7 +192,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         if let Some(link) = self.doors.link_node(ino) {
             return link.readlink(reply);
         }
-        self.call(req)
+        self.call()
             .readlink(&req.into(), ino, ReplyData::kernel(reply));
     }
 
@@ -214,7 +211,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         }
         let note = EntryNote::change(&self.doors, parent, name, None);
         let reply = ReplyEntry::kernel(reply, note);
-        self.call(req)
+        self.call()
             .mknod(&req.into(), parent, name, mode, umask, rdev, reply);
     }
 
@@ -232,7 +229,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         }
         let note = EntryNote::change(&self.doors, parent, name, None);
         let reply = ReplyEntry::kernel(reply, note);
-        self.call(req)
+        self.call()
             .mkdir(&req.into(), parent, name, mode, umask, reply);
     }
 
@@ -247,7 +244,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
             return reply.error(DoorLink::IMMUTABLE);
         }
         let reply = ReplyEmpty::kernel(reply, Settle::removal(&self.doors, parent, name));
-        self.call(req).unlink(&req.into(), parent, name, reply);
+        self.call().unlink(&req.into(), parent, name, reply);
     }
 
     fn rmdir(&self, req: &fuser::Request, parent: INodeNo, name: &OsStr, reply: fuser::ReplyEmpty) {
@@ -255,7 +252,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
             return reply.error(Errno::ENOTDIR);
         }
         let reply = ReplyEmpty::kernel(reply, Settle::removal(&self.doors, parent, name));
-        self.call(req).rmdir(&req.into(), parent, name, reply);
+        self.call().rmdir(&req.into(), parent, name, reply);
     }
 
     fn symlink(
@@ -271,7 +268,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         }
         let note = EntryNote::change(&self.doors, parent, link_name, None);
         let reply = ReplyEntry::kernel(reply, note);
-        self.call(req)
+        self.call()
             .symlink(&req.into(), parent, link_name, target, reply);
     }
 
@@ -291,7 +288,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         let (from, to) = ((parent, name), (newparent, newname));
         let reply = ReplyEmpty::kernel(reply, Settle::rename(&self.doors, from, to, flags));
         let request = req.into();
-        self.call(req)
+        self.call()
             .rename(&request, parent, name, newparent, newname, flags, reply);
     }
 
@@ -311,7 +308,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         }
         let note = EntryNote::change(&self.doors, newparent, newname, Some(ino));
         let reply = ReplyEntry::kernel(reply, note);
-        self.call(req)
+        self.call()
             .link(&req.into(), ino, newparent, newname, reply);
     }
 
@@ -320,7 +317,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
             return reply.error(DoorLink::IMMUTABLE);
         }
         let note = OpenNote::File(AttrNote::change(&self.doors, ino));
-        self.call(req)
+        self.call()
             .open(&req.into(), ino, flags, ReplyOpen::kernel(reply, note));
     }
 
@@ -335,9 +332,8 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         lock_owner: Option<LockOwner>,
         reply: fuser::ReplyData,
     ) {
-        self.beside.transfers(size as usize);
         let (request, reply) = (req.into(), ReplyData::kernel(reply));
-        self.call(req)
+        self.call()
             .read(&request, ino, fh, offset, size, flags, lock_owner, reply);
     }
 
@@ -353,9 +349,8 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         lock_owner: Option<LockOwner>,
         reply: fuser::ReplyWrite,
     ) {
-        self.beside.transfers(data.len());
         let note = AttrNote::change(&self.doors, ino);
-        self.call(req).write(
+        self.call().write(
             &req.into(),
             ino,
             fh,
@@ -377,8 +372,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyEmpty,
     ) {
         let reply = ReplyEmpty::kernel(reply, Settle::nothing());
-        self.call(req)
-            .flush(&req.into(), ino, fh, lock_owner, reply);
+        self.call().flush(&req.into(), ino, fh, lock_owner, reply);
     }
 
     fn release(
@@ -392,7 +386,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyEmpty,
     ) {
         let reply = ReplyEmpty::kernel(reply, Settle::nothing());
-        self.call(req)
+        self.call()
             .release(&req.into(), ino, fh, flags, lock_owner, flush, reply);
     }
 
@@ -405,7 +399,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyEmpty,
     ) {
         let reply = ReplyEmpty::kernel(reply, Settle::nothing());
-        self.call(req).fsync(&req.into(), ino, fh, datasync, reply);
+        self.call().fsync(&req.into(), ino, fh, datasync, reply);
     }
 
     fn opendir(
@@ -416,7 +410,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyOpen,
     ) {
         let note = OpenNote::Directory(Arc::clone(&self.doors), ino);
-        self.call(req)
+        self.call()
             .opendir(&req.into(), ino, flags, ReplyOpen::kernel(reply, note));
     }
 
@@ -430,7 +424,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
     ) {
         let held = self.doors.gate.list(ino.0);
         let reply = ReplyDirectory::kernel(reply, held);
-        self.call(req).readdir(&req.into(), ino, fh, offset, reply);
+        self.call().readdir(&req.into(), ino, fh, offset, reply);
     }
 
     fn readdirplus(
@@ -443,8 +437,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
     ) {
         let note = ListingNote::new(&self.doors, ino);
         let reply = ReplyDirectoryPlus::kernel(reply, note);
-        self.call(req)
-            .readdirplus(&req.into(), ino, fh, offset, reply);
+        self.call().readdirplus(&req.into(), ino, fh, offset, reply);
     }
 
     fn releasedir(
@@ -456,8 +449,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyEmpty,
     ) {
         let reply = ReplyEmpty::kernel(reply, Settle::nothing());
-        self.call(req)
-            .releasedir(&req.into(), ino, fh, flags, reply);
+        self.call().releasedir(&req.into(), ino, fh, flags, reply);
     }
 
     fn fsyncdir(
@@ -469,8 +461,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyEmpty,
     ) {
         let reply = ReplyEmpty::kernel(reply, Settle::nothing());
-        self.call(req)
-            .fsyncdir(&req.into(), ino, fh, datasync, reply);
+        self.call().fsyncdir(&req.into(), ino, fh, datasync, reply);
     }
 
     fn statfs(&self, req: &fuser::Request, ino: INodeNo, reply: fuser::ReplyStatfs) {
@@ -479,7 +470,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         } else {
             ino
         };
-        self.call(req)
+        self.call()
             .statfs(&req.into(), node, ReplyStatfs::kernel(reply));
     }
 
@@ -497,7 +488,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
             return reply.error(DoorLink::IMMUTABLE);
         }
         let reply = ReplyEmpty::kernel(reply, Settle::attributes(&self.doors, ino));
-        self.call(req)
+        self.call()
             .setxattr(&req.into(), ino, name, value, flags, position, reply);
     }
 
@@ -512,7 +503,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         if self.is_link(ino) {
             return reply.error(Errno::NO_XATTR);
         }
-        self.call(req)
+        self.call()
             .getxattr(&req.into(), ino, name, size, ReplyXattr::kernel(reply));
     }
 
@@ -520,7 +511,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         if self.is_link(ino) {
             return DoorLink::listxattr(size, reply);
         }
-        self.call(req)
+        self.call()
             .listxattr(&req.into(), ino, size, ReplyXattr::kernel(reply));
     }
 
@@ -535,7 +526,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
             return reply.error(DoorLink::IMMUTABLE);
         }
         let reply = ReplyEmpty::kernel(reply, Settle::attributes(&self.doors, ino));
-        self.call(req).removexattr(&req.into(), ino, name, reply);
+        self.call().removexattr(&req.into(), ino, name, reply);
     }
 
     fn access(
@@ -549,7 +540,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
             return reply.ok();
         }
         let reply = ReplyEmpty::kernel(reply, Settle::nothing());
-        self.call(req).access(&req.into(), ino, mask, reply);
+        self.call().access(&req.into(), ino, mask, reply);
     }
 
     fn create(
@@ -567,7 +558,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         }
         let note = EntryNote::change(&self.doors, parent, name, None);
         let reply = ReplyCreate::kernel(reply, note);
-        self.call(req)
+        self.call()
             .create(&req.into(), parent, name, mode, umask, flags, reply);
     }
 
@@ -584,7 +575,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyLock,
     ) {
         let (request, reply) = (req.into(), ReplyLock::kernel(reply));
-        self.call(req)
+        self.call()
             .getlk(&request, ino, fh, lock_owner, start, end, typ, pid, reply);
     }
 
@@ -601,7 +592,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         sleep: bool,
         reply: fuser::ReplyEmpty,
     ) {
-        self.call(req).setlk(
+        self.call().setlk(
             &req.into(),
             ino,
             fh,
@@ -623,7 +614,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         idx: u64,
         reply: fuser::ReplyBmap,
     ) {
-        self.call(req)
+        self.call()
             .bmap(&req.into(), ino, blocksize, idx, ReplyBmap::kernel(reply));
     }
 
@@ -639,7 +630,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyIoctl,
     ) {
         let (request, reply) = (req.into(), ReplyIoctl::kernel(reply));
-        self.call(req)
+        self.call()
             .ioctl(&request, ino, fh, flags, cmd, in_data, out_size, reply);
     }
 
@@ -654,7 +645,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyPoll,
     ) {
         let (request, reply) = (req.into(), ReplyPoll::kernel(reply));
-        self.call(req)
+        self.call()
             .poll(&request, ino, fh, ph, events, flags, reply);
     }
 
@@ -669,7 +660,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyEmpty,
     ) {
         let reply = ReplyEmpty::kernel(reply, Settle::attributes(&self.doors, ino));
-        self.call(req)
+        self.call()
             .fallocate(&req.into(), ino, fh, offset, length, mode, reply);
     }
 
@@ -683,8 +674,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyLseek,
     ) {
         let (request, reply) = (req.into(), ReplyLseek::kernel(reply));
-        self.call(req)
-            .lseek(&request, ino, fh, offset, whence, reply);
+        self.call().lseek(&request, ino, fh, offset, whence, reply);
     }
 
     fn copy_file_range(
@@ -701,7 +691,7 @@ impl<FS: Filesystem> fuser::Filesystem for KernelDoor<FS> {
         reply: fuser::ReplyWrite,
     ) {
         let note = AttrNote::change(&self.doors, ino_out);
-        self.call(req).copy_file_range(
+        self.call().copy_file_range(
             &req.into(),
             ino_in,
             fh_in,

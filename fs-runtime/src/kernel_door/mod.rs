@@ -5,7 +5,6 @@
 //! otherwise. The reserved name ([`link`]) is answered here.
 
 mod adapter;
-mod beside;
 mod bypass;
 mod doors;
 mod link;
