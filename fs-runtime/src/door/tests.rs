@@ -412,6 +412,8 @@ fn a_signal_is_told_of_while_the_request_is_in_hand() {
     // Nothing is in hand: neither of these nor of any slot.
     supervisor.interrupt(0);
     supervisor.interrupt(u64::MAX);
+    // Messages are handled in order; the first request may have the label 0.
+    supervisor.register(2, own_credentials());
     let unlink = request(1, Call::Unlink { at: at("slow") });
     let pending = supervisor.client.post(&unlink, SOON).unwrap();
     wait_until(|| {
@@ -421,7 +423,6 @@ fn a_signal_is_told_of_while_the_request_is_in_hand() {
             .any(|call| call.starts_with("unlink"))
     });
     other.interrupt(pending.label());
-    // Messages are handled in order.
     other.register(2, own_credentials());
     assert!(fs.interrupted.lock().is_empty());
     supervisor.interrupt(pending.label());
