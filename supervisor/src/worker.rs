@@ -235,13 +235,13 @@ impl Worker {
 
     fn serve(&mut self, mut notification: Notification) {
         let started = Instant::now();
-        if let Some(fast) = &self.shared.fast
-            && fast::is_agents(fast.base(), notification.returns_to())
-        {
-            return self.serve_agent(notification, started);
-        }
-        if fast::is_bootstraps(&notification) {
-            return self.serve_bootstrap(notification);
+        if let Some(fast) = &self.shared.fast {
+            if fast::is_agents(fast.base(), notification.returns_to()) {
+                return self.serve_agent(notification, started);
+            }
+            if fast::is_bootstraps(&notification) {
+                return self.serve_bootstrap(notification);
+            }
         }
         match self.forward(&mut notification, started) {
             Ok(forwarded) => self.finish(notification, forwarded),

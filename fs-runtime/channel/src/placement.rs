@@ -26,12 +26,12 @@ pub(crate) struct Placement<'m> {
 impl Placement<'_> {
     /// The client writes down its CPU.
     pub(crate) fn note_client(&self) {
-        note(self.client);
+        note(self.client, here());
     }
 
     /// A server's thread writes down its CPU.
     pub(crate) fn note_server(&self) {
-        note(self.server);
+        note(self.server, here());
     }
 
     /// For the client: whether the server last ran on this CPU.
@@ -43,6 +43,15 @@ impl Placement<'_> {
     pub(crate) fn client_is_here(&self) -> bool {
         self.client.load(Ordering::Relaxed) == here()
     }
+
+    /// The same for a server's thread that watches, which writes down its CPU, for bystanders
+    /// too.
+    pub(crate) fn client_is_where_i_watch(&self) -> bool {
+        let here = here();
+        note(self.server, here);
+        note(&WATCHED_FROM, here);
+        self.client.load(Ordering::Relaxed) == here
+    }
 }
 
 fn here() -> u32 {
@@ -50,8 +59,7 @@ fn here() -> u32 {
 }
 
 /// Writes only what is news: the peer reads this word again and again.
-fn note(word: &AtomicU32) {
-    let here = here();
+fn note(word: &AtomicU32, here: u32) {
     if word.load(Ordering::Relaxed) != here {
         word.store(here, Ordering::Relaxed);
     }
@@ -63,12 +71,7 @@ static WATCHED_FROM: AtomicU32 = AtomicU32::new(0);
 
 static BYSTANDERS: Mover = Mover::new();
 
-/// For a watching thread: this CPU is taken.
-pub(crate) fn watches_here() {
-    note(&WATCHED_FROM);
-}
-
-/// It goes to sleep.
+/// A watching thread goes to sleep.
 pub(crate) fn watches_no_more() {
     WATCHED_FROM.store(0, Ordering::Relaxed);
 }

@@ -226,11 +226,7 @@ impl Server {
                 found = self.scan();
                 found.is_some() || self.end.has_come() || stop()
             };
-            watched = spin::until(budget, done, || {
-                placement.note_server();
-                placement::watches_here();
-                placement.client_is_here()
-            });
+            watched = spin::until(budget, done, || placement.client_is_where_i_watch());
             found
         });
         if found.is_none() {

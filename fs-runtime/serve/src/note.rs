@@ -113,17 +113,20 @@ impl Kind {
     fn settle(self, doors: &Doors, error: i32, body: &mut [u8]) -> Settled {
         match self {
             Kind::Entry(note) if error == 0 => give_entry(doors, note, body),
-            Kind::Entry(note) => {
-                note.failed();
-                Settled::default()
-            }
             Kind::Attributes(note, node) if error == 0 => {
                 give_attributes::<AttrOut>(doors, note, node, body)
             }
             Kind::Statx(note, node) if error == 0 => {
                 give_attributes::<StatxOut>(doors, note, node, body)
             }
-            Kind::Attributes(..) | Kind::Statx(..) => Settled::default(),
+            Kind::Settle(settle) if error == 0 => {
+                settle.succeeded();
+                Settled::default()
+            }
+            // It failed: their drops do what there is to do.
+            Kind::Entry(_) | Kind::Attributes(..) | Kind::Statx(..) | Kind::Settle(_) => {
+                Settled::default()
+            }
             Kind::Open(note) => {
                 settle_open(note, error, body);
                 Settled::default()
@@ -137,13 +140,6 @@ impl Kind {
                 settled
             }
             Kind::Listing(held) => Settled::holding(held),
-            Kind::Settle(settle) => {
-                match error {
-                    0 => settle.succeeded(),
-                    _ => settle.failed(),
-                }
-                Settled::default()
-            }
         }
     }
 }
@@ -222,7 +218,6 @@ impl Kind {
 
 fn give_entry(doors: &Doors, note: EntryNote, body: &mut [u8]) -> Settled {
     let Ok((out, _)) = EntryOut::mut_from_prefix(body) else {
-        note.failed();
         return Settled::default();
     };
     let (node, ttls) = (INodeNo(out.nodeid), out.ttls());

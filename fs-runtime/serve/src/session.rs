@@ -253,6 +253,21 @@ impl Session {
             || self.follows.load(Ordering::Acquire) && self.notes.has(unique)
     }
 
+    /// The daemon answers a request of the bypass door, or an interrupt of one.
+    fn answered(&self, unique: u64, error: i32, message: &[u8]) -> Reply {
+        let len = message.len();
+        if unique & INTERRUPT != 0 {
+            let asked = unique & !INTERRUPT;
+            if let Err(errno) = self.post.interrupt_answered(asked, error, len) {
+                return Reply::Done(-1, errno);
+            }
+        } else {
+            let answer = answer(error, &message[OUT_HEADER..]);
+            self.post.answered(unique, answer);
+        }
+        Reply::Done(signed(len), 0)
+    }
+
     /// Looks at a message that the daemon writes to `device`.
     pub(crate) fn replied(self: &Arc<Self>, device: RawFd, mut message: Vec<u8>) -> Reply {
         let Ok((header, body)) = OutHeader::mut_from_prefix(&mut message) else {
@@ -265,17 +280,8 @@ impl Session {
             }
             return Reply::Pass;
         }
-        if unique & MARK != 0 && unique & INTERRUPT != 0 {
-            let (asked, len) = (unique & !INTERRUPT, message.len());
-            return match self.post.interrupt_answered(asked, error, len) {
-                Ok(()) => Reply::Done(signed(len), 0),
-                Err(errno) => Reply::Done(-1, errno),
-            };
-        }
         if unique & MARK != 0 {
-            let answer = answer(error, &message[OUT_HEADER..]);
-            self.post.answered(unique, answer);
-            return Reply::Done(signed(message.len()), 0);
+            return self.answered(unique, error, &message);
         }
         if unique == self.greeting.load(Ordering::Acquire) {
             self.greeted(device, error, body);

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
-use finesse_channel::Client;
+use finesse_channel::{Client, Pending};
 use finesse_wire::{
     Call, CallerId, Credentials, FEATURE_DIRECT, FEATURE_INTERRUPT, FromRuntime, FromSupervisor,
     NodeId, NotMine, PROTOCOL_VERSION, Place, Refusal, Reply, Request, Token,
@@ -402,6 +402,15 @@ fn wait_until(true_now: impl Fn() -> bool) {
     }
 }
 
+/// A request to remove "slow", which the file system has in hand.
+fn begin_to_remove_slow(supervisor: &Supervisor, fs: &Mock) -> Pending {
+    let unlink = request(1, Call::Unlink { at: at("slow") });
+    let pending = supervisor.client.post(&unlink, SOON).unwrap();
+    let is_removal = |call: &String| call.starts_with("unlink");
+    wait_until(|| fs.calls.lock().iter().any(is_removal));
+    pending
+}
+
 #[test]
 fn a_signal_is_told_of_while_the_request_is_in_hand() {
     let (fs, door, held) = open_door_that_heeds();
@@ -414,14 +423,7 @@ fn a_signal_is_told_of_while_the_request_is_in_hand() {
     supervisor.interrupt(u64::MAX);
     // Messages are handled in order; the first request may have the label 0.
     supervisor.register(2, own_credentials());
-    let unlink = request(1, Call::Unlink { at: at("slow") });
-    let pending = supervisor.client.post(&unlink, SOON).unwrap();
-    wait_until(|| {
-        fs.calls
-            .lock()
-            .iter()
-            .any(|call| call.starts_with("unlink"))
-    });
+    let pending = begin_to_remove_slow(&supervisor, &fs);
     other.interrupt(pending.label());
     other.register(2, own_credentials());
     assert!(fs.interrupted.lock().is_empty());
@@ -444,14 +446,7 @@ fn a_signal_is_told_of_while_the_request_is_in_hand() {
 fn what_is_in_hand_is_interrupted_when_its_session_ends() {
     let (fs, door, held) = open_door_that_heeds();
     let supervisor = Supervisor::connect(&door);
-    let unlink = request(1, Call::Unlink { at: at("slow") });
-    let _pending = supervisor.client.post(&unlink, SOON).unwrap();
-    wait_until(|| {
-        fs.calls
-            .lock()
-            .iter()
-            .any(|call| call.starts_with("unlink"))
-    });
+    let _pending = begin_to_remove_slow(&supervisor, &fs);
     assert!(fs.interrupted.lock().is_empty());
     drop(supervisor);
     wait_until(|| fs.interrupted.lock().len() == 1);

@@ -140,7 +140,7 @@ impl EntryNote {
     }
 
     /// There is nothing to give; the drop does the rest.
-    pub fn failed(self) {}
+    pub(crate) fn failed(self) {}
 }
 
 /// Attributes that a request asks for or changes.
@@ -372,7 +372,7 @@ impl Settle {
     }
 
     /// It is not; the drop tells what may have changed all the same.
-    pub fn failed(self) {}
+    pub(crate) fn failed(self) {}
 }
 
 fn touch(doors: &Arc<Doors>, parent: INodeNo, name: &OsStr) -> (Touched, NameKey) {

@@ -1,6 +1,8 @@
 //! Signals that a thread would hear of if it slept interruptibly: proc_pid_status(5).
 
-use procfs::process::{Process, Status};
+use procfs::process::Status;
+
+use crate::targets::status;
 
 /// Whether a signal is there for a thread that takes none now.
 ///
@@ -23,11 +25,6 @@ fn pending(own: &Status, first: Option<&Status>) -> u64 {
         _ => 0,
     };
     (own.sigpnd | own.shdpnd & !firsts) & !own.sigblk
-}
-
-fn status(tid: u32) -> Option<Status> {
-    let tid = i32::try_from(tid).ok()?;
-    Process::new(tid).ok()?.status().ok()
 }
 
 #[cfg(test)]
