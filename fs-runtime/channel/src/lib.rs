@@ -50,6 +50,8 @@ mod placement;
 #[cfg(not(loom))]
 mod server;
 #[cfg(not(loom))]
+mod slice;
+#[cfg(not(loom))]
 mod spin;
 mod sync;
 
@@ -65,3 +67,5 @@ pub use mapping::OpenError;
 pub use placement::leave_to_the_watcher;
 #[cfg(not(loom))]
 pub use server::{Server, Ticket};
+#[cfg(not(loom))]
+pub use slice::run_soon;

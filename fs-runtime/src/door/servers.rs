@@ -140,6 +140,7 @@ fn hire(crew: &Arc<Crew>) -> io::Result<()> {
 }
 
 fn serve(crew: &Arc<Crew>) {
+    finesse_channel::run_soon();
     let served = &crew.served;
     let (mut request, mut reply) = (Vec::new(), Vec::new());
     while let Some(ticket) = served.channel.next(&mut request) {

@@ -78,6 +78,7 @@ struct LeaveToTheWatcher;
 
 impl Drop for LeaveToTheWatcher {
     fn drop(&mut self) {
+        finesse_channel::run_soon();
         finesse_channel::leave_to_the_watcher();
     }
 }
