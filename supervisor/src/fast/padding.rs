@@ -1,7 +1,8 @@
 //! The bootstrap in a target, and the ways in to it.
 //!
-//! They lie in the padding behind the text, where nobody else's bytes are, and once written
-//! they stay, as somebody may be on his way through: a handler may have interrupted him, and
+//! They lie in the padding behind the text, where nobody's bytes are: the rest of the last page
+//! shows what comes next in the file, mostly zeros, but for some linkers (lld) data that is
+//! mapped elsewhere. Once written they stay, as somebody may be on his way through: a handler may have interrupted him, and
 //! a child goes on where its parent was. Only whether the bootstrap is *armed* changes.
 //!
 //! ```text
@@ -51,45 +52,68 @@ impl Padding {
         let room = mappings.padding(memory, text).ok_or(NO_ROOM)?;
         let at = room.start.next_multiple_of(8);
         let len = usize::try_from(room.end.saturating_sub(at)).map_err(|_| NO_ROOM)?;
-        let padding = Padding::read(memory, base, at, len).ok_or(NO_ROOM)?;
+        let place = Padding::place(base, at, len).ok_or(NO_ROOM)?;
+        // What is read is mapped then, too.
+        let bytes = place.read(memory).ok_or(NO_ROOM)?;
+        let padding = if mappings.is_as_mapped(at) || is_free(&bytes) {
+            place
+        } else {
+            place.with_written(memory, &bytes).ok_or(NO_ROOM)?
+        };
         let has_way = !padding.free.is_empty() || !padding.sites.is_empty();
         has_way.then_some(padding).ok_or(NO_ROOM)
     }
 
     /// The bootstrap, if it is where a target says.
     pub(super) fn recognise(memory: &Memory, base: u64, at: u64) -> Option<Padding> {
-        Padding::read(memory, base, at, 0).filter(|padding| padding.is_written)
+        Padding::find(memory, base, at, finesse_agent::bootstrap(base).len())
     }
 
-    /// None if something else is there, or it is too short.
-    fn read(memory: &Memory, base: u64, at: u64, len: usize) -> Option<Padding> {
+    fn find(memory: &Memory, base: u64, at: u64, len: usize) -> Option<Padding> {
+        let place = Padding::place(base, at, len)?;
+        let bytes = place.read(memory)?;
+        place.with_written(memory, &bytes)
+    }
+
+    /// The place for one; none if that is too short.
+    fn place(base: u64, at: u64, len: usize) -> Option<Padding> {
         let code = finesse_agent::bootstrap(base);
-        let ways = len.saturating_sub(code.len()) / WAY;
-        let mut bytes = vec![0; code.len() + ways.min(MOST_WAYS) * WAY];
-        memory.read(at, &mut bytes).ok()?;
-        let (bootstrap, ways) = bytes.split_at(code.len());
-        let entry = usize::try_from(boot::ENTRY).ok()?;
-        let is_written = bootstrap[entry..] == code[entry..];
-        if !is_written && !is_free(&bytes) {
-            return None;
-        }
-        let mut padding = Padding {
+        let ways = len.checked_sub(code.len())? / WAY;
+        let first = at + code.len() as u64;
+        Some(Padding {
             at,
             len,
-            is_written,
+            is_written: false,
             sites: Vec::new(),
-            free: Vec::new(),
+            free: (first..).step_by(WAY).take(ways.min(MOST_WAYS)).collect(),
             code,
-        };
-        let first = at + bootstrap.len() as u64;
-        for (at, way) in (first..).step_by(WAY).zip(ways.chunks_exact(WAY)) {
+        })
+    }
+
+    /// What is at a place where nothing is known to be.
+    fn read(&self, memory: &Memory) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; self.code.len() + self.free.len() * WAY];
+        memory.read(self.at, &mut bytes).ok()?;
+        Some(bytes)
+    }
+
+    /// With what was read there; none if that is not ours.
+    fn with_written(mut self, memory: &Memory, bytes: &[u8]) -> Option<Padding> {
+        let (bootstrap, ways) = bytes.split_at_checked(self.code.len())?;
+        let entry = usize::try_from(boot::ENTRY).ok()?;
+        if bootstrap[entry..] != self.code[entry..] {
+            return None;
+        }
+        self.is_written = true;
+        let places = std::mem::take(&mut self.free);
+        for (at, way) in places.into_iter().zip(ways.chunks_exact(WAY)) {
             if is_free(way) {
-                padding.free.push(at);
-            } else if let Some(site) = padding.site_of(memory, at, way) {
-                padding.sites.push(site);
+                self.free.push(at);
+            } else if let Some(site) = self.site_of(memory, at, way) {
+                self.sites.push(site);
             }
         }
-        Some(padding)
+        Some(self)
     }
 
     /// The site that this is the way in of.
@@ -117,15 +141,17 @@ impl Padding {
 
     /// Those that lead to it now, as they were.
     pub(super) fn sites(&self, memory: &Memory, base: u64) -> Vec<Site> {
-        Padding::read(memory, base, self.at, self.len).map_or_else(Vec::new, |it| it.sites)
+        Padding::find(memory, base, self.at, self.len).map_or_else(Vec::new, |it| it.sites)
     }
 
     /// Makes the site lead here. At any moment all that is written may be executed.
     pub(super) fn prepare(&mut self, memory: &Memory, site: Site) -> Result<(), Why> {
+        let ways = self.free.len() * WAY;
         let at = self.free.pop().ok_or(NO_ROOM)?;
         let jump = near_jump(site.start(), at).ok_or(NO_ROOM)?;
         if !self.is_written {
-            write(memory, self.at, &self.code)?;
+            let all = [self.code.as_slice(), &vec![0; ways]].concat();
+            write(memory, self.at, &all)?;
             self.is_written = true;
         }
         write(memory, at, &self.way_in(at, &site))?;

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use procfs::process::{MMPermissions, MMapPath, MemoryMap, Process};
+use procfs::process::{MMPermissions, MMapPath, MemoryMap, MemoryPageFlags, PageInfo, Process};
 
 use super::memory::Memory;
 
@@ -12,23 +12,27 @@ pub(super) const PAGE: u64 = 4096;
 
 /// What is mapped in a target.
 #[derive(Debug)]
-pub(super) struct Mappings(Vec<MemoryMap>);
+pub(super) struct Mappings {
+    process: Process,
+    maps: Vec<MemoryMap>,
+}
 
 impl Mappings {
     pub(super) fn of(tid: u32) -> Option<Mappings> {
         let process = Process::new(i32::try_from(tid).ok()?).ok()?;
-        Some(Mappings(process.maps().ok()?.0))
+        let maps = process.maps().ok()?.0;
+        Some(Mappings { process, maps })
     }
 
     pub(super) fn are_free(&self, place: &Range<u64>) -> bool {
         let is_apart = |map: &MemoryMap| map.address.1 <= place.start || place.end <= map.address.0;
-        self.0.iter().all(is_apart)
+        self.maps.iter().all(is_apart)
     }
 
     /// The mapping of these bytes, if they are text of a file: what programs write themselves
     /// may be looked at or written again, through a memfd too, and a shared mapping is the file.
     pub(super) fn text(&self, bytes: &Range<u64>) -> Option<&MemoryMap> {
-        self.0.iter().find(|map| {
+        self.maps.iter().find(|map| {
             map.address.0 <= bytes.start
                 && bytes.end <= map.address.1
                 && matches!(&map.pathname, MMapPath::Path(path) if !is_memfd(path))
@@ -48,7 +52,7 @@ impl Mappings {
                 && (map.dev, map.inode) == (text.dev, text.inode)
                 && map.address.0 <= text.address.0
         };
-        let starts = self.0.iter().filter(is_first).map(|map| map.address.0);
+        let starts = self.maps.iter().filter(is_first).map(|map| map.address.0);
         let segments = Segment::all(memory, starts.max()?)?;
         let own = segments.iter().find(|it| it.holds(bytes.start))?;
         let end = own.addresses.end;
@@ -60,6 +64,15 @@ impl Mappings {
             .iter()
             .all(|it| it.addresses.end <= end || page_end <= it.addresses.start);
         (is_mapped_so && page_end <= text.address.1 && is_nobodys).then_some(end..page_end)
+    }
+
+    /// Whether the page with this address, which was read just now, still is the file's own:
+    /// nobody has written there since it was mapped (pagemap in proc_pid_pagemap(5), bit 61).
+    pub(super) fn is_as_mapped(&self, address: u64) -> bool {
+        let page = usize::try_from(address / PAGE).ok();
+        let info = page.and_then(|page| self.process.pagemap().ok()?.get_info(page).ok());
+        let file = MemoryPageFlags::PRESENT | MemoryPageFlags::FILE;
+        matches!(info, Some(PageInfo::MemoryPage(flags)) if flags.contains(file))
     }
 }
 
@@ -177,7 +190,9 @@ mod tests {
         assert!(text.address.0 < padding.start && padding.end <= text.address.1);
         assert_eq!(padding.end % PAGE, 0);
         assert!(padding.end - padding.start < PAGE);
+        assert!(mappings.is_as_mapped(padding.start));
         let data = std::ptr::from_ref(&memory) as u64;
+        assert!(!mappings.is_as_mapped(data));
         assert!(mappings.padding(&memory, &(data..data + 2)).is_none());
     }
 }
