@@ -128,6 +128,11 @@ impl<'a> Bench<'a> {
     pub fn rehearse(&self, job: &Job) -> Result<Calls> {
         let ops = rehearsal::operations(job.ops, job.threads);
         self.measure(&Job { ops, ..*job }, &Column::Rehearsal)?;
+        self.calls()
+    }
+
+    /// What finesse-run has written of the last run.
+    fn calls(&self) -> Result<Calls> {
         let report = self.calls_file();
         let text = fs::read_to_string(&report).context("finesse-run wrote no report")?;
         fs::remove_file(&report).context("cannot remove finesse-run's report")?;
@@ -287,7 +292,11 @@ impl<'a> Bench<'a> {
             .context("cannot pin the driver")?;
         let said = process::run(command, self.interrupt);
         drop(pinned);
-        process::micros_per_op(&said?)
+        let figure = process::micros_per_op(&said?)?;
+        if *column == Column::Fast {
+            self.calls()?.check_fast()?;
+        }
+        Ok(figure)
     }
 
     fn command(&self, job: &Job, column: &Column, dir: &Path) -> Result<Command> {
@@ -333,7 +342,7 @@ impl<'a> Bench<'a> {
             return Ok(Command::new(program));
         }
         let mut command = Command::new(available(&self.run)?);
-        if *column == Column::Rehearsal {
+        if matches!(column, Column::Rehearsal | Column::Fast) {
             command.arg("--report-json").arg(self.calls_file());
         }
         if *column == Column::Fast {

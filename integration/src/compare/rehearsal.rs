@@ -1,17 +1,21 @@
-//! Whether the bypass column bypasses at all: one untimed run with a report, before the timed ones.
+//! Whether the bypass column bypasses at all: one untimed run with a report, before the timed ones; and whether
+//! the `--fast` column, by the reports of its own runs, has programs that post their calls themselves.
 //!
-//! finesse-run lets a program run plainly where it cannot bypass. Without this look, such a row would
-//! compare FUSE with FUSE and say nothing.
+//! finesse-run lets a program run plainly where it cannot bypass, and on traps where it can. Without these looks,
+//! such a row would compare FUSE with FUSE, or the bypass with itself, and say nothing.
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
 /// Operations of a rehearsal, a thread.
 const OPS: usize = 100;
 /// Smallest share of the trapped calls that a bypassed workload must have had answered.
 const ENOUGH: f64 = 0.9;
+
+/// Calls of a program that stays on traps that are few beside those of a workload.
+const FEW_TRAPS: u64 = 64;
 
 /// finesse-run's reason for calls that it traps only to know of them: no file system could answer these.
 const OBSERVED: &str = "observed only";
@@ -20,6 +24,21 @@ const OBSERVED: &str = "observed only";
 #[derive(Debug, Clone, Deserialize)]
 pub struct Calls {
     calls: Vec<Call>,
+    #[serde(default)]
+    fast: Fast,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+struct Fast {
+    programs: Vec<Program>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Program {
+    program: String,
+    with_agent: u64,
+    trapped: u64,
+    on_traps: BTreeMap<String, u64>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -82,6 +101,23 @@ impl Calls {
         Ok(())
     }
 
+    /// Checks that no program stayed on traps that made many calls.
+    ///
+    /// # Errors
+    /// One did; with finesse-run's reasons.
+    pub fn check_fast(&self) -> Result<()> {
+        let trapped = self
+            .fast
+            .programs
+            .iter()
+            .find(|it| it.with_agent == 0 && it.trapped > FEW_TRAPS);
+        if let Some(it) = trapped {
+            let reasons: Vec<_> = it.on_traps.keys().map(String::as_str).collect();
+            bail!("{} stayed on traps: {}", it.program, reasons.join(", "));
+        }
+        Ok(())
+    }
+
     fn reasons(&self) -> String {
         let reasons = self.calls.iter().flat_map(|call| {
             let name = &call.syscall;
@@ -122,6 +158,28 @@ mod tests {
         let text = r#"{"calls":[{"syscall":"chmod","bypassed":10,"continued":0},
             {"syscall":"umask","bypassed":0,"continued":200,"reasons":{"observed only":200}}]}"#;
         assert!((Calls::parse(text).unwrap().share() - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_fast_row_without_the_agent_is_told_why() {
+        let calls = |with_agent: u64, trapped: u64| {
+            let text = format!(
+                r#"{{"calls":[],"fast":{{"programs":[{{"program":"/bin/rm","processes":1,
+                "with_agent":{with_agent},"untrapped":0,"trapped":{trapped},"on_traps":{{"no room":1}}}}]}}}}"#
+            );
+            Calls::parse(&text).unwrap().check_fast()
+        };
+        calls(1, 1000).unwrap();
+        calls(0, 10).unwrap();
+        let error = calls(0, 1000).unwrap_err().to_string();
+        assert!(
+            error.contains("/bin/rm") && error.contains("no room"),
+            "{error}"
+        );
+        Calls::parse(r#"{"calls":[]}"#)
+            .unwrap()
+            .check_fast()
+            .unwrap();
     }
 
     #[test]
