@@ -10,6 +10,7 @@
  *   filter    at the end the program filters its own calls, and lets all through
  *   filter-soon  so it does after 18 calls, and makes more then
  *   exec      at the end it executes itself with another way, after an attempt that fails
+ *   umask     before each directory it changes its umask, and looks at the mode that comes of it
  *   full      from the start it may open one more descriptor, and says how many it still may at the end
  */
 #include <errno.h>
@@ -35,6 +36,20 @@ static int pairs(int count)
 	int bad = 0;
 	for (int i = 0; i < count; i++) {
 		bad += mkdir("pair", 0700) != 0;
+		bad += rmdir("pair") != 0;
+	}
+	return bad;
+}
+
+static int pairs_with_umask(int count)
+{
+	struct stat made;
+	int bad = 0;
+	for (int i = 0; i < count; i++) {
+		mode_t mask = i % 2 ? 027 : 0;
+		umask(mask);
+		bad += mkdir("pair", 0777) != 0;
+		bad += stat("pair", &made) != 0 || (made.st_mode & 0777) != (0777 & ~mask);
 		bad += rmdir("pair") != 0;
 	}
 	return bad;
@@ -84,7 +99,7 @@ int main(int count, char **arguments)
 		return 2;
 	if (WAY("filter-soon") && (pairs(9) != 0 || filter_all() != 0))
 		return 2;
-	printf("failed %d\n", pairs(often));
+	printf("failed %d\n", WAY("umask") ? pairs_with_umask(often) : pairs(often));
 	if (WAY("filter") && filter_all() != 0)
 		return 2;
 	if (WAY("full"))

@@ -33,7 +33,7 @@ use rustix::fs::{MemfdFlags, SealFlags};
 use crate::calls::Event;
 use crate::mounts::Mount;
 use crate::report::{Note, Report};
-use crate::targets::{Process, Thread, share_memory};
+use crate::targets::{Process, Standing, Thread, share_memory};
 use history::{History, Program};
 use inject::{Boot, Prepared};
 pub(crate) use own_calls::{TakenOver, is_agents, is_bootstraps};
@@ -156,6 +156,18 @@ fn ends_agent(event: Event, is_single: bool) -> Option<Why> {
     }
 }
 
+/// A process whose umask is nobody else's has told us the new one: it goes on posting, with
+/// that. False if it is not so.
+fn tell_umask(tid: u32, process: &Process, mask: u16) -> bool {
+    let progress = process.progress().lock();
+    let Stage::Resident(resident) = &progress.stage else {
+        return false;
+    };
+    process.standing() != Standing::Confined
+        && alone::is_alone(tid)
+        && resident.tell_umask(tid, mask)
+}
+
 impl FastPath {
     /// `is_auto`: what programs did before is looked at for some.
     pub(crate) fn new(base: u64, is_auto: bool, report: Arc<Report>) -> io::Result<Self> {
@@ -245,6 +257,11 @@ impl FastPath {
     /// A target is about to change something that its requests hang on: it posts nothing
     /// until it traps again and is found to be as it should.
     pub(crate) fn observe(&self, tid: u32, thread: Option<&Thread>, event: Event) {
+        if let (Event::Umask(mask), Some(thread)) = (event, thread)
+            && tell_umask(tid, thread.process(), mask)
+        {
+            return;
+        }
         // First, and whoever it is: a child of vfork(2) has the memory of its parent.
         let has_agent = resident::disable(self.base, tid);
         if has_agent && !matches!(event, Event::Exit | Event::Exec | Event::Adopts) {

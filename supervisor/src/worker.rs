@@ -376,8 +376,16 @@ impl Worker {
             Trapped::Path(_) if self.shared.no_bypass => Err(Reason::NoBypass),
             Trapped::Path(call) => Ok(call),
             Trapped::Event(event) => {
-                self.tell_fast_path(notification.tid(), event);
-                self.shared.targets.observe(notification.tid(), event);
+                let tid = notification.tid();
+                // Who else has its umask is found out first. An exec, though, makes it another.
+                let is_umask = matches!(event, Event::Umask(_));
+                if is_umask {
+                    self.shared.targets.observe(tid, event);
+                }
+                self.tell_fast_path(tid, event);
+                if !is_umask {
+                    self.shared.targets.observe(tid, event);
+                }
                 Err(Reason::Event)
             }
         }

@@ -97,6 +97,12 @@ impl Resident {
         Ok(resident)
     }
 
+    /// True when the target knows its new umask.
+    pub(super) fn tell_umask(&self, tid: u32, mask: u16) -> bool {
+        let at = state_address(self.base, state::UMASK);
+        write_bytes(tid, at, &u64::from(mask).to_le_bytes()).is_ok()
+    }
+
     /// The runtime takes no request until the caller is registered anew.
     pub(super) fn unbind(&mut self) {
         self.bound = None;
