@@ -106,6 +106,29 @@ static void loads_libraries(const char *makes, const char *removes)
 	}
 }
 
+/*
+ * With the seventeenth call its site is prepared for the agent, which comes in by the second call from another site
+ * that is prepared. By then there is another library where that one was.
+ */
+static void goes_before_the_agent_comes(const char *makes, const char *removes)
+{
+	int bad = 0;
+	void *library = dlopen(makes, RTLD_NOW);
+	call_t make = (call_t)(long)dlsym(library, "call");
+	for (int i = 0; i < 17; i++)
+		bad += make("gone", 0700) != (i ? -EEXIST : 0);
+	dlclose(library);
+	library = dlopen(removes, RTLD_NOW);
+	call_t remove = (call_t)(long)dlsym(library, "call");
+	say("elsewhere", remove != make);
+	for (int i = 0; i < 5; i++)
+		bad += mkdir("gone", 0700) == 0;
+	for (int i = 0; i < 10; i++)
+		bad += remove("gone", 0) != (i ? -ENOENT : 0);
+	say("gone", bad);
+	dlclose(library);
+}
+
 /* ---- A handler and a filter ---- */
 
 static volatile sig_atomic_t refused;
@@ -155,6 +178,8 @@ int main(int count, char **arguments)
 	if (count < 2 || chdir(arguments[1]) != 0)
 		return 2;
 	setbuf(stdout, NULL);
+	if (count == 4)
+		goes_before_the_agent_comes(arguments[2], arguments[3]);
 	say("first", make_and_remove("first"));
 	if (count != 4) {
 		filters();

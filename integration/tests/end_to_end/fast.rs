@@ -4,6 +4,7 @@ mod changes;
 mod choice;
 mod reasons;
 mod soundness;
+mod unusual;
 mod ways;
 mod windows;
 

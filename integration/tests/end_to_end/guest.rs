@@ -11,6 +11,8 @@ use crate::foreign::examples::pkg_config;
 pub(crate) enum Kind {
     GlibcStatic,
     GlibcDynamic,
+    /// With other bytes of the file behind its text, as lld has it, not zeros.
+    GlibcTight,
     MuslStatic,
     CppStatic,
     CppDynamic,
@@ -28,6 +30,7 @@ impl Kind {
         let (compiler, options): (_, &[&str]) = match self {
             Kind::GlibcStatic => ("gcc", &["-static", "-pthread"]),
             Kind::GlibcDynamic | Kind::Daemon => ("gcc", &["-pthread"]),
+            Kind::GlibcTight => ("gcc", &["-static", "-pthread", "-Wl,-z,noseparate-code"]),
             Kind::MuslStatic => ("musl-gcc", &["-static", "-pthread"]),
             Kind::CppStatic => ("g++", &["-static", "-pthread"]),
             Kind::CppDynamic => ("g++", &["-pthread"]),

@@ -56,6 +56,19 @@ fn calls_count_whatever_becomes_of_the_agent() {
     assert_eq!(taken, 1, "{program:?}");
 }
 
+/// As tar(1) and install(1) do, file by file.
+#[test]
+fn a_program_may_change_its_umask_again_and_again() {
+    let Some(ways) = Ways::new(FAST) else {
+        return;
+    };
+    let (out, report) = ways.go("umask");
+    assert_eq!(out, "failed 0\n");
+    let program = report.program(ways.program());
+    assert!(program.untrapped > CALLS / 2, "{program:?}");
+    assert!(program.trapped < CALLS / 4, "{program:?}");
+}
+
 /// As every shell does, and most programs that run for long.
 #[test]
 fn a_program_may_handle_signals() {

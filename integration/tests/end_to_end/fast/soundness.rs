@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::fast::ways::Ways;
 use crate::fast::{FAST, LIMIT, UNTRAPPED, same_and_posted};
 use crate::guest::{self, Kind};
 use crate::report::Report;
@@ -119,6 +120,15 @@ fn musl_posts_itself_from_its_own_sites() {
     }
 }
 
+/// The bootstrap lies there, in place of bytes that are mapped elsewhere, too.
+#[test]
+fn what_is_behind_a_text_may_be_another_segments() {
+    if let Some(watched) = Watched::start(Kind::GlibcTight, &[]) {
+        watched.make_rounds(2);
+        watched.stop();
+    }
+}
+
 fn have(program: &str) -> bool {
     let there = Command::new(program).arg("--version").output().is_ok();
     if !there {
@@ -170,6 +180,33 @@ fn traced_meanwhile() {
         assert!(calls > 10, "{calls} calls seen; {done:?}");
     }
     watched.stop();
+}
+
+/// A debugger has its own instruction where a site begins, and puts the program's back later.
+#[test]
+fn debugged_from_the_start() {
+    if !have("gdb") {
+        return;
+    }
+    let Some(ways) = Ways::new(FAST) else {
+        return;
+    };
+    let mut debugger = vec![];
+    for command in ["break mkdir", "ignore 1 50", "run", "delete", "continue"] {
+        debugger.extend(["-ex", command]);
+    }
+    let words = [&["gdb", "-q", "-nx", "-batch"], &debugger[..], &["--args"]].concat();
+    let done = timed::run(&mut ways.command_by(&words, &[], "plain"), LIMIT);
+    let (out, report) = (&done.out, ways.read_report());
+    for said in ["Breakpoint 1, ", "failed 0\n", "exited normally"] {
+        assert!(out.contains(said), "{said}: {done:?}");
+    }
+    let program = report.program(ways.program());
+    assert_eq!(program.with_agent, 1, "{program:?}");
+    assert_eq!(
+        program.sites_left["unfamiliar instructions"], 1,
+        "{program:?}"
+    );
 }
 
 #[test]

@@ -1,11 +1,12 @@
-//! The guest `ways.c`, on the mount with the bypass door.
+//! The guests `ways.c` and `unusual.c`, on the mount with the bypass door.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use super::LIMIT;
 use crate::guest::{self, Kind};
 use crate::report::Report;
-use crate::timed;
+use crate::timed::{self, Done};
 use crate::twins::{Setting, Twins};
 
 /// Calls that the guest makes, going one way.
@@ -20,8 +21,12 @@ pub(super) struct Ways {
 
 impl Ways {
     pub(super) fn new(setting: Setting) -> Option<Ways> {
+        Ways::of("ways.c", setting)
+    }
+
+    pub(super) fn of(source: &str, setting: Setting) -> Option<Ways> {
         let twins = Twins::mount(setting, "")?;
-        let guest = guest::build(Kind::GlibcStatic, "ways.c", twins.dir.path())?;
+        let guest = guest::build(Kind::GlibcStatic, source, twins.dir.path())?;
         Some(Ways { twins, guest })
     }
 
@@ -32,17 +37,37 @@ impl Ways {
 
     /// With options of `finesse-run`.
     pub(super) fn go_with(&self, options: &[&str], way: &str) -> (String, Report) {
-        let report = self.twins.dir.path().join("report.json");
+        self.ended(&timed::run(&mut self.command(options, way), LIMIT))
+    }
+
+    pub(super) fn command(&self, options: &[&str], way: &str) -> Command {
+        self.command_by(&[], options, way)
+    }
+
+    /// The guest is started by `launcher`, which may be empty.
+    pub(super) fn command_by(&self, launcher: &[&str], options: &[&str], way: &str) -> Command {
         let mut command = self.twins.finesse_run(options);
         // What is remembered of programs lies there.
         command.env("XDG_STATE_HOME", self.twins.dir.path());
-        command.arg("--report-json").arg(&report);
-        command.arg("--").arg(&self.guest);
+        command.arg("--report-json").arg(self.report());
+        command.arg("--").args(launcher).arg(&self.guest);
         command.arg(self.twins.bypass.path()).arg(way);
-        let done = timed::run(&mut command, LIMIT);
+        command
+    }
+
+    /// What it wrote, and the report.
+    pub(super) fn ended(&self, done: &Done) -> (String, Report) {
         assert!(done.status.success(), "{done:?}");
         assert_eq!(done.err, "");
-        (done.out, Report::read(&report))
+        (done.out.clone(), self.read_report())
+    }
+
+    pub(super) fn read_report(&self) -> Report {
+        Report::read(&self.report())
+    }
+
+    fn report(&self) -> PathBuf {
+        self.twins.dir.path().join("report.json")
     }
 
     pub(super) fn program(&self) -> &Path {
