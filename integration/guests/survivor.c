@@ -4,8 +4,8 @@
  *
  * Ends on SIGUSR1. From SIGUSR2 on it makes the *at variants of its calls.
  *
- * A line of the log is "THREAD ROUND STEP RESULT": `?` before the call; after it `0` or the errno's name. The
- * last line is "longest MICROSECONDS", the time of the longest call. After an error a thread goes on with its
+ * A line of the log is "THREAD ROUND STEP RESULT": `?` before the call; after it `0` or the errno's name, or
+ * "variants" when SIGUSR2 has come. The last line is "longest MICROSECONDS", the time of the longest call. After an error a thread goes on with its
  * next round: what became of the call is for the reader of the log to find out.
  */
 #define _GNU_SOURCE
@@ -30,10 +30,14 @@ static long longest[THREADS];
 
 static void on_signal(int number)
 {
-	if (number == SIGUSR1)
+	static const char line[] = "variants\n";
+	if (number == SIGUSR1) {
 		over = 1;
-	else
-		at_variants = 1;
+		return;
+	}
+	at_variants = 1;
+	if (write(log_file, line, sizeof line - 1) != sizeof line - 1)
+		abort();
 }
 
 static long now(void)

@@ -303,6 +303,15 @@ impl Survivor {
         Pid::from_raw(children.trim().parse().unwrap())
     }
 
+    /// From now on it makes other variants of its calls.
+    fn turn_to_variants(&self) {
+        let offset = self.logged();
+        self.signal(SIGUSR2);
+        timed::until("the guest has the signal", LIMIT, || {
+            self.text_from(offset).contains("variants\n")
+        });
+    }
+
     fn goes_on(&self) {
         // Whether a call hung meanwhile its own log tells.
         self.wait_for("the guest goes on", self.logged(), LIMIT, |done, _| {
@@ -339,7 +348,7 @@ fn kill_one(place: &mut Place, program: &Path, victim: Victim, moment: Duration)
             };
             kill(pid, SIGKILL).unwrap();
             survivor.goes_on();
-            survivor.signal(SIGUSR2);
+            survivor.turn_to_variants();
             survivor.goes_on();
         }
         Victim::FileSystem => {
@@ -358,7 +367,7 @@ fn kill_one(place: &mut Place, program: &Path, victim: Victim, moment: Duration)
             });
             place.mount_again();
             survivor.goes_on();
-            survivor.signal(SIGUSR2);
+            survivor.turn_to_variants();
             // The mount is asked for its door meanwhile.
             survivor.wait_for("the guest works", survivor.logged(), LIMIT, |done, _| {
                 done > 500
@@ -504,7 +513,7 @@ fn a_file_system_comes_back_unseen() {
     place.mount_again();
     // finesse-run stopped with it, and passes the signal on.
     survivor.signal(SIGCONT);
-    survivor.signal(SIGUSR2);
+    survivor.turn_to_variants();
     survivor.wait_for("the guest works", survivor.logged(), LIMIT, |done, _| {
         done > 500
     });

@@ -36,6 +36,7 @@ impl Log {
             .filter(|line| line.ends_with('\n'))
         {
             match *line.split_whitespace().collect::<Vec<_>>() {
+                ["variants"] => {}
                 ["longest", microseconds] => log.longest = microseconds.parse().ok(),
                 [thread, round, step, result] => {
                     let number = |text: &str| text.parse::<u64>().unwrap();
