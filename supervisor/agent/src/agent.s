@@ -508,11 +508,9 @@ claimed:
     cmp dword ptr [rbx + rcx], 0
     jle original
 
-    # The request: operation, umask, caller, pid; the rest follows at the cursor.
+    # The request: operation, umask (later), caller, pid; the rest follows at the cursor.
 1:  mov r9, [rbx + B_REQUEST]
     mov [r9 + 8], r15b
-    mov cx, [r12 + UMASK]
-    mov [r9 + 9], cx
     mov ecx, [r12 + CALLER]
     mov [r9 + 11], ecx
     mov ecx, [r12 + PID]
@@ -800,9 +798,11 @@ post:
     lea eax, [rdi - 8]
     mov [r9], eax
 
-    # A handler may have changed what the request says of the caller.
+    # A handler may have changed what the request says of the caller, and the umask.
     cmp qword ptr [r12 + ENABLED], 0
     je original
+    mov cx, [r12 + UMASK]
+    mov [r9 + 9], cx
     mov r10, [rbx + B_BELL]
     mov dword ptr [r10 + 4], 0
     mov eax, [rbx + B_GENERATION]

@@ -2,8 +2,9 @@
 //!
 //! They lie in the padding behind the text, where nobody's bytes are: the rest of the last page
 //! shows what comes next in the file, mostly zeros, but for some linkers (lld) data that is
-//! mapped elsewhere. Once written they stay, as somebody may be on his way through: a handler may have interrupted him, and
-//! a child goes on where its parent was. Only whether the bootstrap is *armed* changes.
+//! mapped elsewhere. Once written they stay, as somebody may be on his way through: a handler
+//! may have interrupted him, and a child goes on where its parent was. Only whether the
+//! bootstrap is *armed* changes.
 //!
 //! ```text
 //!  bootstrap   armed?  no: to the site's own call
