@@ -195,21 +195,6 @@ fn a_handler_interrupts_with_sa_restart_or_without() {
     }
 }
 
-/// What a program does not post itself, as a path with two dots, traps from the agent, which must not take the answer
-/// for a signal that came before the supervisor had the call.
-#[test]
-fn a_call_that_traps_from_the_agent_is_made_once() {
-    let Some((done, log)) = on_all("patient.c", |place| {
-        let running = place.start_until("handler", "eintr..", "mkdir eintr.. waits");
-        interrupt(place, &running, SIGUSR1, "mkdir eintr.. interrupted");
-        running.finish(LIMIT)
-    }) else {
-        return;
-    };
-    assert_eq!(done.out, "EINTR after 1\n");
-    assert_eq!(log.matches("eintr.. waits").count(), 1, "{log}");
-}
-
 #[test]
 fn the_file_system_need_not_heed_it() {
     let Some(done) = patiently("handler", "goes-on", |place, running| {
