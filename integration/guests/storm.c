@@ -3,8 +3,7 @@
  * so a call that were executed twice would say EEXIST or ENOENT. Usage: storm DIRECTORY COUNT restart|interrupt
  *
  * With `interrupt` the handler is installed without SA_RESTART. Then a call may say EINTR, and is made again:
- * nothing may have happened by then. How often that was is printed. The timer starts after some more names, when a
- * program that is to post its calls itself does.
+ * nothing may have happened by then. How often that was is printed.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -15,8 +14,6 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
-
-enum { BEFORE = 40 };
 
 static volatile long signals;
 static long interrupted;
@@ -69,13 +66,9 @@ int main(int count, char **arguments)
 	struct sigaction action = {.sa_handler = count_signal};
 	action.sa_flags = strcmp(arguments[3], "restart") == 0 ? SA_RESTART : 0;
 	struct itimerval timer = {{0, 1000}, {0, 1000}}, none = {{0, 0}, {0, 0}};
-	long names = atol(arguments[2]);
-	for (long i = 0; i < BEFORE; i++)
-		if (round_of(names + i) != 0)
-			return 1;
 	if (sigaction(SIGALRM, &action, NULL) != 0 || setitimer(ITIMER_REAL, &timer, NULL) != 0)
 		return 2;
-	for (long i = 0; i < names; i++)
+	for (long i = 0; i < atol(arguments[2]); i++)
 		if (round_of(i) != 0)
 			return 1;
 	setitimer(ITIMER_REAL, &none, NULL);

@@ -264,10 +264,6 @@ impl FastPath {
         }
         // First, and whoever it is: a child of vfork(2) has the memory of its parent.
         let has_agent = resident::disable(self.base, tid);
-        if event == Event::Filter {
-            // It may tell apart where calls come from.
-            resident::turn_off(self.base, tid);
-        }
         if has_agent && !matches!(event, Event::Exit | Event::Exec | Event::Adopts) {
             self.leave_sharers(tid, thread);
         }

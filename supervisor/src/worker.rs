@@ -236,7 +236,6 @@ impl Worker {
     fn serve(&mut self, mut notification: Notification) {
         let started = Instant::now();
         if let Some(fast) = &self.shared.fast {
-            fast.has_come(&notification);
             if fast::is_agents(fast.base(), notification.returns_to()) {
                 return self.serve_agent(notification, started);
             }

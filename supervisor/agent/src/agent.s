@@ -29,7 +29,6 @@
 .set OPERATIONS, 88
 .set ST_DEV,     96
 .set F_FLAGS,    104
-.set OFF,        112
 .set PREFIX,     0x100
 .set GRANTS,     0x400
 
@@ -57,8 +56,6 @@
 .set B_AFTER,   128
 .set B_GENERATION, 136
 .set B_SCANNED, 140
-# In its place once the call is left to the supervisor, which says that it has it.
-.set B_HEARD,   140
 .set B_TRAP,    144
 .set B_LOCAL,   152
 .set B_REMOTE,  168
@@ -183,7 +180,7 @@
 .globl finesse_agent_start
 finesse_agent_start:
 
-# ---- First two pages: calls from here always notify the supervisor.
+# ---- First page: calls from here always notify the supervisor.
 
 # Called once by the bootstrap, in the only thread, which takes no signals: r8d is the
 # descriptor of the agent's memory.
@@ -318,33 +315,8 @@ takeovers:
     .set k, k + 1
 .endr
 
-# One for each slot: the program's call, left to the supervisor.
-.macro by_trap k
-.balign 64
-1:  syscall
-    lea rcx, [rax + EINTR]
-    jrcxz 3f
-2:  mov rcx, [rip + finesse_agent_start + BLOCKS + \k * BLOCK + B_R11]
-    mov rcx, [rcx + D_RETURN]
-    mov qword ptr [rip + finesse_agent_start + BLOCKS + \k * BLOCK + B_CLAIM], 0
-    jmp rcx
-    # Nothing was done yet if the kernel says so, as a signal came before the supervisor had it.
-3:  mov ecx, [rip + finesse_agent_start + BLOCKS + \k * BLOCK + B_HEARD]
-    jrcxz 4f
-    jmp 2b
-4:  mov rax, [rip + finesse_agent_start + BLOCKS + \k * BLOCK + B_RAX]
-    jmp 1b
-.endm
-.org 0x1000
-by_traps:
-.set k, 0
-.rept SLOTS
-    by_trap %k
-    .set k, k + 1
-.endr
-
 # ---- From here on the filter lets calls pass.
-.org 0x2000
+.org 0x1000
 in_allowed:
     syscall
     ret
@@ -360,10 +332,11 @@ forked:
 # rax: the call's number; r11: the stub's descriptor; everything else is the program's.
 .balign 64
 entry:
-    mov rcx, [rip + finesse_agent_start + STATE + OFF]
+    mov rcx, [rip + finesse_agent_start + STATE + ENABLED]
     jrcxz 1f
-    jmp [r11 + D_ORIGINAL]
-1:
+    jmp 2f
+1:  jmp [r11 + D_ORIGINAL]
+2:
 .macro claim k
     mov ecx, 1
     xchg rcx, [rip + finesse_agent_start + BLOCKS + \k * BLOCK + B_CLAIM]
@@ -472,16 +445,14 @@ claimed:
     # rbp: the call's row.
     mov eax, [rbx + B_RAX]
     cmp eax, CALL_NUMBERS
-    jae own
+    jae original
     lea rdx, [rip + finesse_agent_start + CALLS]
     movzx eax, byte ptr [rdx + rax]
     test eax, eax
-    je own
+    je original
     shl eax, 5
     lea rbp, [rdx + rax + CALL_NUMBERS - 32]
 
-    cmp qword ptr [r12 + ENABLED], 0
-    je original
     movzx ecx, byte ptr [rbp + C_FLAGS]
     xor edx, edx
     jrcxz 1f
@@ -1236,22 +1207,8 @@ pass:
     mov r11, [rcx + B_R11]
     jmp release
 
-    # It traps, from where a signal that comes too early can be told from the answer.
+    # The program's own instruction, which traps.
 original:
-    cmp dword ptr [r12 + PID], 0
-    je own
-    mov dword ptr [rbx + B_HEARD], 0
-    mov r11, rbx
-    lea rax, [rip + finesse_agent_start + BLOCKS]
-    sub r11, rax
-    shr r11, 3
-    lea rax, [rip + by_traps]
-    add r11, rax
-    leave_with B_RAX
-    jmp restore
-
-    # The program's own instruction.
-own:
     leave_with B_RAX
     mov r11, [rcx + B_R11]
     mov r11, [r11 + D_ORIGINAL]
@@ -1270,7 +1227,6 @@ finesse_agent_end:
 finesse_agent_table:
     .quad entry - finesse_agent_start
     .quad takeovers - finesse_agent_start
-    .quad by_traps - finesse_agent_start
 
 # What is put into the padding behind a program's text. A prepared site jumps to a way in,
 # which executes the instructions that gave way and comes here with its descriptor in r11:

@@ -7,7 +7,7 @@ global_asm!(include_str!("agent.s"));
 unsafe extern "C" {
     static finesse_agent_start: [u8; 0];
     static finesse_agent_end: [u8; 0];
-    static finesse_agent_table: [u64; 3];
+    static finesse_agent_table: [u64; 2];
     static finesse_bootstrap_start: [u8; 0];
     static finesse_bootstrap_end: [u8; 0];
 }
@@ -31,13 +31,6 @@ pub fn entry() -> u64 {
 pub fn takeovers() -> u64 {
     // SAFETY: as above.
     unsafe { finesse_agent_table[1] }
-}
-
-/// Offset of the code of the first slot's calls that are left to the supervisor.
-#[must_use]
-pub fn by_traps() -> u64 {
-    // SAFETY: as above.
-    unsafe { finesse_agent_table[2] }
 }
 
 /// SAFETY: both belong to one constant object, `end` not before `start`.
@@ -76,19 +69,13 @@ mod tests {
         let end = image().len() as u64;
         assert!(layout::TRAPPING < end && end <= layout::CALLS);
         assert!((layout::TRAPPING..end).contains(&entry()));
-        for (first, len) in [
-            (takeovers(), layout::TAKEOVER),
-            (by_traps(), layout::BY_TRAP),
-        ] {
-            let last = first + u64::from(layout::SLOTS) * len;
-            assert!(last <= layout::TRAPPING);
-            // Each begins with the call by which the supervisor knows it.
-            for slot in 0..u64::from(layout::SLOTS) {
-                let at = usize::try_from(first + slot * len).unwrap();
-                assert_eq!(image()[at..at + 2], [0x0F, 0x05], "{slot}");
-            }
+        let last = takeovers() + u64::from(layout::SLOTS) * layout::TAKEOVER;
+        assert!(last <= layout::TRAPPING);
+        // Each begins with the call by which the supervisor knows it.
+        for slot in 0..u64::from(layout::SLOTS) {
+            let at = usize::try_from(takeovers() + slot * layout::TAKEOVER).unwrap();
+            assert_eq!(image()[at..at + 2], [0x0F, 0x05], "{slot}");
         }
-        assert!(takeovers() + u64::from(layout::SLOTS) * layout::TAKEOVER <= by_traps());
         let paths = layout::PATHS + u64::from(layout::SLOTS) * layout::PATH;
         // stack_guard_gap (mm/mmap.c): 1 MiB.
         assert!(paths + (1 << 20) <= layout::RING);

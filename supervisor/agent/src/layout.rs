@@ -2,7 +2,7 @@
 //! they say otherwise, lengths in bytes.
 
 /// Calls from below this notify the supervisor.
-pub const TRAPPING: u64 = 0x2000;
+pub const TRAPPING: u64 = 0x1000;
 /// The table of calls: a byte a number, then the rows.
 pub const CALLS: u64 = 0x8000;
 /// Call numbers from 0 up to this.
@@ -99,8 +99,6 @@ pub mod state {
     pub const ST_DEV: usize = 96;
     /// i64; `f_flags` of statfs(2).
     pub const F_FLAGS: usize = 104;
-    /// u64; nonzero: the program makes all calls itself, for good.
-    pub const OFF: usize = 112;
     /// The mountpoint's path.
     pub const PREFIX: usize = 0x100;
     /// Longest mountpoint.
@@ -117,8 +115,6 @@ pub mod block {
     pub const CLAIM: usize = 0;
     /// u32; of the slot's next request.
     pub const GENERATION: usize = 136;
-    /// u32; nonzero: the supervisor has the call.
-    pub const HEARD: usize = 140;
     /// Address of the slot's take-over.
     pub const TRAP: usize = 144;
     /// Address of the slot's request.
@@ -133,5 +129,3 @@ pub mod block {
 
 /// Length of a take-over's code.
 pub const TAKEOVER: u64 = 128;
-/// Length of the code of a call that is left to the supervisor.
-pub const BY_TRAP: u64 = 64;

@@ -4,8 +4,7 @@
 //!
 //! ```text
 //!  base + 0x00000   calls from here always notify the supervisor: start, take-overs
-//!         0x01000   likewise: calls of the program that are left to the supervisor
-//!         0x02000   the agent; the filter lets calls from here pass
+//!         0x01000   the agent; the filter lets calls from here pass
 //!         0x08000   the calls that it knows
 //!         0x10000   stubs, one a rewritten site; likewise
 //!         0x20000   state: what the supervisor says (wiped by fork), a block a slot, counters
@@ -21,4 +20,4 @@ mod image;
 pub mod layout;
 
 pub use calls::{knows, numbers, table};
-pub use image::{bootstrap, by_traps, entry, image, takeovers};
+pub use image::{bootstrap, entry, image, takeovers};

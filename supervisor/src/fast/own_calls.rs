@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use finesse_agent::layout::{self, ask};
-use finesse_notify::{Notification, write_bytes};
+use finesse_notify::Notification;
 
 use super::inject::{self, Boot};
 use super::{FastPath, Stage, resident};
@@ -25,19 +25,7 @@ pub(crate) struct TakenOver {
 /// Whether a call that returns to `address` comes from that code of the agent which only
 /// speaks to us.
 pub(crate) fn is_agents(base: u64, address: u64) -> bool {
-    is_trapping(base, address) && slot_left_to_us(base, address).is_none()
-}
-
-/// Whether the agent makes it, in its own name or in the program's.
-pub(super) fn is_trapping(base: u64, address: u64) -> bool {
     (base..base + layout::TRAPPING).contains(&address)
-}
-
-/// The slot of a call that the agent leaves to us, made in the program's name.
-fn slot_left_to_us(base: u64, address: u64) -> Option<u64> {
-    let offset = address.checked_sub(base + finesse_agent::by_traps())?;
-    let slot = offset / layout::BY_TRAP;
-    (slot < u64::from(layout::SLOTS)).then_some(slot)
 }
 
 /// Whether a program's bootstrap speaks to us, or the agent's start.
@@ -71,18 +59,6 @@ impl FastPath {
                 }
                 notification.fail(libc::EINVAL);
             }
-        }
-    }
-
-    /// The agent may have left a call to us that is the program's as any other. Then it is told
-    /// that we have it: from now on the kernel ends it for fatal signals only. The guardian does
-    /// not say so: what the kernel then answers with `EINTR` is made again.
-    pub(crate) fn has_come(&self, notification: &Notification) {
-        if let Some(slot) = slot_left_to_us(self.base, notification.returns_to()) {
-            let block = self.base + layout::BLOCKS + slot * layout::BLOCK as u64;
-            let heard = block + layout::block::HEARD as u64;
-            // It fails where the target is gone.
-            let _ = write_bytes(notification.tid(), heard, &1_u32.to_le_bytes());
         }
     }
 

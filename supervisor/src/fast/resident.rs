@@ -54,13 +54,6 @@ pub(super) fn disable(base: u64, tid: u32) -> bool {
     write_bytes(tid, state_address(base, state::ENABLED), &[0; 8]).is_ok()
 }
 
-/// Has a target make all of its calls itself from now on.
-pub(super) fn turn_off(base: u64, tid: u32) {
-    // It fails where the target is gone.
-    let at = state_address(base, state::OFF);
-    let _ = write_bytes(tid, at, &1_u64.to_le_bytes());
-}
-
 /// Whether a thread runs in a child that has come by fork(2) while its parent was in the agent.
 pub(super) fn is_forked(base: u64, tid: u32) -> bool {
     let mut pid = Vec::new();

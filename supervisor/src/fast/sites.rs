@@ -8,7 +8,6 @@ use finesse_notify::Notification;
 use super::Why;
 use super::alone::is_alone;
 use super::memory::{Memory, not_opened, not_written};
-use super::own_calls::is_trapping;
 use super::padding::Padding;
 use super::site::{Class, SYSCALL, Site, TOO_FAR, detour, near_place};
 use super::text::Mappings;
@@ -58,7 +57,7 @@ impl Sites {
     /// of it, when that is news; why the target has no bootstrap.
     pub(super) fn prepare(&mut self, notification: &Notification) -> Result<Option<Note>, Why> {
         let after = notification.returns_to();
-        if is_trapping(self.base, after) || self.unprepared.contains(&after) {
+        if self.unprepared.contains(&after) {
             return Ok(None);
         }
         if let Some(why) = obstacle(notification) {
@@ -113,7 +112,7 @@ impl Sites {
     /// news.
     pub(super) fn rewrite(&mut self, notification: &Notification) -> Option<Note> {
         let after = notification.returns_to();
-        if is_trapping(self.base, after) || self.settled.contains(&after) {
+        if self.settled.contains(&after) {
             return None;
         }
         if let Some(why) = obstacle(notification) {
