@@ -242,7 +242,13 @@ fn a_process_among_others_may_be_killed() {
         let script = format!("{program} handler {root}/eintr & echo $!; wait $!; exec sleep 60");
         let running = place.run(&["sh", "-c", &script].map(OsStr::new));
         place.wait_for("mkdir eintr waits");
-        let child = running.written().trim().parse().unwrap();
+        // The shell says it meanwhile.
+        let mut child = None;
+        timed::until("the shell says the number", LIMIT, || {
+            child = running.written().trim().parse().ok();
+            child.is_some()
+        });
+        let child = child.unwrap();
         kill(Pid::from_raw(child), SIGKILL).unwrap();
         place.wait_for("mkdir eintr interrupted");
         send(&running, SIGINT);

