@@ -4,9 +4,10 @@
  *
  * Ends on SIGUSR1. From SIGUSR2 on it makes the *at variants of its calls.
  *
- * A line of the log is "THREAD ROUND STEP RESULT": `?` before the call; after it `0` or the errno's name, or
- * "variants" when SIGUSR2 has come. The last line is "longest MICROSECONDS", the time of the longest call. After an error a thread goes on with its
- * next round: what became of the call is for the reader of the log to find out.
+ * A line of the log is "THREAD ROUND STEP RESULT": `?` before the call; after it `0` or the errno's name. A line
+ * "variants" says that SIGUSR2 has come. The last line is "longest MICROSECONDS", the time of the longest call.
+ * After an error a thread goes on with its next round: what became of the call is for the reader of the log to
+ * find out.
  */
 #define _GNU_SOURCE
 #include <errno.h>

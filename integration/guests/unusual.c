@@ -31,8 +31,9 @@ enum { OFTEN = 100, CHILDREN = 30, NOBODY = 65534, ASK = 0x46494E45, ASK_AGENT =
 
 extern char __executable_start, etext;
 extern void _init(void);
-extern long make_across(const char *path, long mode);
-extern long remove_across(const char *path);
+/* They return what the kernel does. */
+extern int make_across(const char *path, mode_t mode);
+extern int remove_across(const char *path);
 
 /* The border is in the middle of the number of the one, and of the call of the other. */
 __asm__(".text\n"
@@ -49,18 +50,8 @@ __asm__(".text\n"
 	"	syscall\n"
 	"	ret\n");
 
-static long make(const char *path, long mode)
-{
-	return mkdir(path, mode);
-}
-
-static long removed(const char *path)
-{
-	return rmdir(path);
-}
-
-static long (*makes)(const char *path, long mode) = make;
-static long (*removes)(const char *path) = removed;
+static int (*makes)(const char *path, mode_t mode) = mkdir;
+static int (*removes)(const char *path) = rmdir;
 
 static int pairs(int count)
 {

@@ -377,13 +377,13 @@ impl Worker {
             Trapped::Path(call) => Ok(call),
             Trapped::Event(event) => {
                 let tid = notification.tid();
-                // Who else has its umask is found out first. An exec, though, makes it another.
-                let is_umask = matches!(event, Event::Umask(_));
-                if is_umask {
+                if let Event::Umask(_) = event {
+                    // Who else has it is found out first.
                     self.shared.targets.observe(tid, event);
-                }
-                self.tell_fast_path(tid, event);
-                if !is_umask {
+                    self.tell_fast_path(tid, event);
+                } else {
+                    // An exec, once it is noted, makes it another process.
+                    self.tell_fast_path(tid, event);
                     self.shared.targets.observe(tid, event);
                 }
                 Err(Reason::Event)

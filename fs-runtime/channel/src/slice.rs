@@ -1,9 +1,9 @@
 //! How soon a thread runs that is woken.
 //!
-//! A woken thread waits until the time slice of whoever has its CPU is over, some milliseconds,
-//! unless its own slices are shorter (sched(7); `PREEMPT_SHORT`, kernel/sched/features.h, since
-//! Linux 6.12). The threads that serve do little at a time and then sleep, so short slices cost
-//! them nothing.
+//! A woken thread may have to wait until the time slice of whoever has its CPU is over, some
+//! milliseconds, unless its own slices are shorter (`PREEMPT_SHORT`, kernel/sched/features.h,
+//! since Linux 6.12). The threads that serve do little at a time and then sleep, so short slices
+//! cost them nothing; and one that watches the doorbells keeps nobody waiting for longer.
 
 use std::cell::Cell;
 use std::mem::MaybeUninit;

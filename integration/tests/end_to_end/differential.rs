@@ -2,7 +2,8 @@
 //! trees.
 //!
 //! `FINESSE_DIFF_STEPS` (default 1500) and `FINESSE_DIFF_SEED` (default fixed) ask for more, or for others;
-//! `make soak-differential` for a million on our own file systems. `FINESSE_DIFF_KEEP=DIR` keeps the logs and reports there.
+//! `make soak-differential` for a million on our own file systems. `FINESSE_DIFF_KEEP=DIR` keeps the logs and
+//! reports there.
 
 mod daemons;
 

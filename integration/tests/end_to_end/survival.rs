@@ -515,7 +515,6 @@ fn a_file_system_comes_back_unseen() {
         is_stopped(guest) && is_stopped(runner)
     });
     place.mount_again();
-    // finesse-run stopped with it, and passes the signal on.
     survivor.signal(SIGCONT);
     survivor.turn_to_variants();
     survivor.wait_for("the guest works", survivor.logged(), LIMIT, |done, _| {
