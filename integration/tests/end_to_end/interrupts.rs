@@ -251,6 +251,11 @@ fn a_process_among_others_may_be_killed() {
         let child = child.unwrap();
         kill(Pid::from_raw(child), SIGKILL).unwrap();
         place.wait_for("mkdir eintr interrupted");
+        // A signal that the shell takes a moment before would be lost with it.
+        let name = format!("/proc/{}/comm", running.pid());
+        timed::until("the shell is over", LIMIT, || {
+            fs::read_to_string(&name).unwrap() == "sleep\n"
+        });
         send(&running, SIGINT);
         let done = running.finish(LIMIT);
         // Its number is another one on each mount.
