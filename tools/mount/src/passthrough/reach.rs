@@ -28,7 +28,12 @@ impl Tree {
             }
             let known = self.nodes.known(at)?;
             if !known.directory {
-                return Err(Errno::NOTDIR);
+                // Above: the directory is gone, and a file has the number that it had.
+                return Err(if at == id {
+                    Errno::NOTDIR
+                } else {
+                    Errno::STALE
+                });
             }
             let parent = known.link.parent;
             missing.push((at, known));
@@ -109,6 +114,7 @@ impl Tree {
         loop {
             let done = self
                 .directory(link.parent)
+                .map_err(stale)
                 .and_then(|directory| act(&directory, &link.name));
             match done {
                 Err(Errno::STALE) => link = self.nodes.next_link(id, &link)?,
@@ -150,4 +156,58 @@ pub(super) fn stale(errno: Errno) -> Errno {
 pub(super) fn proc_path(file: &OwnedFd) -> String {
     use std::os::fd::AsRawFd;
     format!("/proc/self/fd/{}", file.as_raw_fd())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::fs::{create_dir, write};
+    use std::io;
+    use std::path::Path;
+    use std::time::Duration;
+
+    use tempfile::TempDir;
+
+    use super::super::Passthrough;
+    use super::*;
+
+    fn name(name: &str) -> &OsStr {
+        OsStr::new(name)
+    }
+
+    /// A tree in which `one/file` and `two/file` were one file and the latter was seen last, before `two` and
+    /// everything in it was removed. Returns it, the file's node and attributes, and `two`'s node.
+    fn bereft(at: &Path) -> io::Result<(Arc<Tree>, (u64, Statx), u64)> {
+        create_dir(at.join("one"))?;
+        create_dir(at.join("two"))?;
+        write(at.join("one/file"), "")?;
+        let tree = Passthrough::new(at, Duration::ZERO, Duration::ZERO)?.tree;
+        let (one, _) = tree.lookup(ROOT, name("one"))?;
+        let (two, _) = tree.lookup(ROOT, name("two"))?;
+        let (file, stat) = tree.lookup(one, name("file"))?;
+        assert_eq!(tree.link(file, two, name("file"))?.0, file);
+        tree.unlink(two, name("file"))?;
+        tree.rmdir(ROOT, name("two"))?;
+        tree.forget(two, 1);
+        Ok((tree, (file, stat), two))
+    }
+
+    #[test]
+    fn a_file_is_found_when_one_of_its_directories_is_gone() -> io::Result<()> {
+        let dir = TempDir::new()?;
+        let (tree, (file, _), _) = bereft(dir.path())?;
+        assert_eq!(tree.stat(file)?.stx_nlink, 1);
+        Ok(())
+    }
+
+    #[test]
+    fn a_file_is_found_when_another_has_the_number_of_such_a_directory() -> io::Result<()> {
+        let dir = TempDir::new()?;
+        let (tree, (file, mut other), two) = bereft(dir.path())?;
+        // As the backing file system may number the next file that is made.
+        other.stx_ino = two;
+        assert_eq!(tree.nodes.learn(ROOT, name("other"), &other), two);
+        assert_eq!(tree.stat(file)?.stx_nlink, 1);
+        Ok(())
+    }
 }
