@@ -33,6 +33,7 @@ mod supervise;
 mod targets;
 mod trace;
 mod turns;
+mod under_way;
 mod worker;
 
 pub use connection::ConnectError;

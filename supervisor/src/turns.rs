@@ -52,6 +52,8 @@ struct Seats {
     wanted: usize,
     /// Workers that wait for a turn.
     waiting: usize,
+    /// A worker takes a call that waits already, and would be held up if another one took it.
+    is_taking: bool,
 }
 
 impl Turns {
@@ -61,6 +63,7 @@ impl Turns {
                 receiving: 0,
                 wanted: 1,
                 waiting: 0,
+                is_taking: false,
             }),
             parked: Condvar::new(),
             received: AtomicU64::new(0),
@@ -76,7 +79,7 @@ impl Turns {
     /// Waits for a turn and begins it.
     pub(crate) fn begin(&self) {
         let mut seats = self.seats.lock();
-        while seats.receiving >= seats.wanted {
+        while seats.receiving >= seats.wanted || seats.is_taking {
             seats.waiting += 1;
             self.parked.wait(&mut seats);
             seats.waiting -= 1;
@@ -87,6 +90,28 @@ impl Turns {
     /// Ends a turn: a notification of thread `tid` was received.
     pub(crate) fn end(&self, tid: u32) {
         self.seats.lock().receiving -= 1;
+        self.count(tid);
+    }
+
+    /// Lets this worker take a call that waits already, by `take`, which does not wait for one. Not if
+    /// somebody receives. `take` also says whose call it is.
+    pub(crate) fn take<T>(&self, take: impl FnOnce() -> Option<(T, u32)>) -> Option<T> {
+        {
+            let seats = &mut *self.seats.lock();
+            if seats.receiving > 0 || seats.is_taking {
+                return None;
+            }
+            seats.is_taking = true;
+        }
+        let taken = take();
+        // Who parked meanwhile goes on when this worker steps aside, as always.
+        self.seats.lock().is_taking = false;
+        let (taken, tid) = taken?;
+        self.count(tid);
+        Some(taken)
+    }
+
+    fn count(&self, tid: u32) {
         // SeqCst, as the look at the flag below: pairs with `sleep_until_called`.
         self.received.fetch_add(1, Ordering::SeqCst);
         if self.last_tid.swap(tid, Ordering::Relaxed) != tid {
@@ -115,8 +140,9 @@ impl Turns {
         self.crowded.load(Ordering::Relaxed)
     }
 
-    /// Watches over the turns; `more` starts another worker.
-    pub(crate) fn watch(self: &Arc<Self>, more: impl Fn()) {
+    /// Watches over the turns; `more` starts another worker, `rescue` looks after calls that a worker may
+    /// have left lying.
+    pub(crate) fn watch(self: &Arc<Self>, more: impl Fn(), rescue: impl Fn(Duration)) {
         let pairs = LazyCell::new(|| {
             let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
             (cpus / 2).clamp(1, RECEIVERS)
@@ -125,6 +151,7 @@ impl Turns {
         let (mut seen, mut seen_mixed) = (0, 0);
         loop {
             std::thread::sleep(TICK);
+            rescue(TICK);
             let received = self.received.load(Ordering::Relaxed);
             let mixed = self.mixed.load(Ordering::Relaxed);
             let (calls, switches) = (received - seen, mixed - seen_mixed);
@@ -204,11 +231,12 @@ mod tests {
         let started = Arc::new(AtomicU32::new(0));
         let (watched, count) = (Arc::clone(&turns), Arc::clone(&started));
         thread::spawn(move || {
-            watched.watch(|| {
+            let more = || {
                 count.fetch_add(1, Ordering::Relaxed);
                 // The new worker takes its turn and keeps it.
                 watched.begin();
-            });
+            };
+            watched.watch(more, |_| ());
         });
         let end = std::time::Instant::now() + Duration::from_secs(10);
         while started.load(Ordering::Relaxed) == 0 {

@@ -24,10 +24,10 @@ use crate::poll::poll_now;
 use crate::reason::Reason;
 use crate::report::{Outcome, Report};
 use crate::request;
-use crate::slow::SlowCall;
 use crate::targets::{Identity, Met, Standing, Targets, Thread};
 use crate::trace;
 use crate::turns::Turns;
+use crate::under_way::{Call, UnderWay};
 
 /// Workers to begin with: one answers, one receives.
 const FEW: usize = 2;
@@ -52,6 +52,7 @@ pub(crate) struct Shared {
     pub(crate) no_bypass: bool,
     fast: Option<FastPath>,
     turns: Arc<Turns>,
+    under_way: UnderWay,
     workers: AtomicUsize,
 }
 
@@ -93,6 +94,7 @@ impl Shared {
             no_bypass,
             fast,
             turns: Arc::new(Turns::new()),
+            under_way: UnderWay::default(),
             workers: AtomicUsize::new(0),
         })
     }
@@ -103,7 +105,10 @@ impl Shared {
         let shared = Arc::clone(self);
         std::thread::Builder::new()
             .name("watchdog".into())
-            .spawn(move || shared.turns.watch(|| shared.replace_worker()))?;
+            .spawn(move || {
+                let rescue = |longer| shared.under_way.rescue(longer);
+                shared.turns.watch(|| shared.replace_worker(), rescue);
+            })?;
         let shared = Arc::clone(self);
         if self.fast.is_some() {
             std::thread::Builder::new()
@@ -176,6 +181,20 @@ impl Shared {
         received
     }
 
+    /// A notification that waits already, if nobody receives it.
+    fn receive_waiting(&self) -> Option<Notification> {
+        self.turns.take(|| {
+            let listener = self.listener.as_fd();
+            let waits = poll_now([Some((listener, PollFlags::IN))]).ok()?;
+            let notification = match waits {
+                [true] => self.listener.receive_announced().ok()??,
+                [false] => return None,
+            };
+            let tid = notification.tid();
+            Some((notification, tid))
+        })
+    }
+
     /// This worker is held up for a while.
     fn step_aside(self: &Arc<Self>) {
         if !self.turns.step_aside() {
@@ -233,19 +252,70 @@ impl Worker {
         }
     }
 
-    fn serve(&mut self, mut notification: Notification) {
+    fn serve(&mut self, notification: Notification) {
+        let Some(call) = self.begin(notification) else {
+            return;
+        };
+        if self.shared.turns.is_crowded() && call.connection.pace().is_quick() {
+            self.shared.under_way.add(call);
+            self.serve_side_by_side();
+        } else {
+            self.finish(call);
+        }
+    }
+
+    /// As long as others call: forwards their calls while the file system serves those before.
+    fn serve_side_by_side(&mut self) {
+        loop {
+            let next = match self.shared.under_way.is_full() {
+                false => self.shared.receive_waiting(),
+                true => None,
+            };
+            let over = if let Some(notification) = next {
+                if let Some(call) = self.begin(notification) {
+                    self.shared.under_way.add(call);
+                }
+                self.shared.under_way.over()
+            } else {
+                let Some(oldest) = self.shared.under_way.oldest() else {
+                    return;
+                };
+                Some(oldest)
+            };
+            if let Some(call) = over {
+                self.finish(call);
+            }
+        }
+    }
+
+    /// Answers a notification, or forwards its call.
+    fn begin(&mut self, mut notification: Notification) -> Option<Call> {
         let started = Instant::now();
         if let Some(fast) = &self.shared.fast {
             if fast::is_agents(fast.base(), notification.returns_to()) {
                 return self.serve_agent(notification, started);
             }
             if fast::is_bootstraps(&notification) {
-                return self.serve_bootstrap(notification);
+                self.serve_bootstrap(notification);
+                return None;
             }
         }
         match self.forward(&mut notification, started) {
-            Ok(forwarded) => self.finish(notification, forwarded),
-            Err(stop) => self.stop(notification, &stop, started),
+            Ok(Forwarded {
+                connection,
+                pending,
+                answer,
+            }) => Some(Call {
+                connection,
+                notification,
+                pending,
+                answer,
+                posted: Instant::now(),
+            }),
+            Err(stop) => {
+                self.stop(notification, &stop, started);
+                None
+            }
         }
     }
 
@@ -322,16 +392,13 @@ impl Worker {
     }
 
     /// A call from the code that we put into a target.
-    fn serve_agent(&mut self, notification: Notification, started: Instant) {
-        let Some(fast) = &self.shared.fast else {
-            return;
-        };
+    fn serve_agent(&mut self, notification: Notification, started: Instant) -> Option<Call> {
+        let fast = self.shared.fast.as_ref()?;
         let Ok(Met { thread, .. }) = self.shared.targets.thread(notification.tid()) else {
-            return notification.fail(libc::EIO);
+            notification.fail(libc::EIO);
+            return None;
         };
-        let Some(taken_over) = fast.serve(notification, &thread) else {
-            return;
-        };
+        let taken_over = fast.serve(notification, &thread)?;
         let fast::TakenOver {
             mut notification,
             connection,
@@ -340,23 +407,24 @@ impl Worker {
         } = taken_over;
         notification.set_forwarded(trace::UNKNOWN);
         let Some(pending) = connection.client().adopt(slot) else {
-            return notification.fail(libc::EIO);
+            notification.fail(libc::EIO);
+            return None;
         };
         let Ok(Trapped::Path(call)) = calls::decode(&notification) else {
-            return notification.fail(libc::EIO);
+            notification.fail(libc::EIO);
+            return None;
         };
         let answer = Answer {
             is_taken_over: true,
             ..self.answer(&call, mount.facts(), started)
         };
-        self.finish(
+        Some(Call {
+            connection,
             notification,
-            Forwarded {
-                connection,
-                pending,
-                answer,
-            },
-        );
+            pending,
+            answer,
+            posted: Instant::now(),
+        })
     }
 
     /// A program's bootstrap asks for the agent.
@@ -435,28 +503,19 @@ impl Worker {
         }
     }
 
-    fn finish(&mut self, notification: Notification, forwarded: Forwarded) {
-        let Forwarded {
-            connection,
-            pending,
-            answer,
-        } = forwarded;
-        if self.is_over_soon(&connection, &pending) {
-            answer.collect(connection.client(), notification, pending, &mut self.reply);
+    fn finish(&mut self, call: Call) {
+        if self.is_over_soon(&call) {
+            call.collect(&mut self.reply);
         } else {
-            connection.hand_over(SlowCall {
-                notification,
-                pending,
-                answer,
-                is_interrupted: false,
-            });
+            call.hand_over();
         }
     }
 
     /// Waits for a reply, but does not keep other calls waiting for long.
-    fn is_over_soon(&self, connection: &Connection, pending: &Pending) -> bool {
-        let (client, pace) = (connection.client(), connection.pace());
-        let posted = Instant::now();
+    fn is_over_soon(&self, call: &Call) -> bool {
+        let (client, pending) = (call.connection.client(), &call.pending);
+        let pace = call.connection.pace();
+        let began = Instant::now();
         let (crowded, quick) = (self.shared.turns.is_crowded(), pace.is_quick());
         // Where others wait, what will take its time is to be under way beside them.
         let leave_at_once = crowded && !quick;
@@ -465,7 +524,7 @@ impl Worker {
             self.shared.step_aside();
             client.wait(pending, BRIEF)
         };
-        pace.note(posted.elapsed());
+        pace.note(began.elapsed());
         over
     }
 

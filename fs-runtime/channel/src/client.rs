@@ -318,7 +318,8 @@ impl Client {
         self.end.has_come()
     }
 
-    fn is_over(&self, pending: &Pending) -> bool {
+    /// Whether there is something to take (a reply, or the end of the channel).
+    pub fn is_over(&self, pending: &Pending) -> bool {
         self.doorbell(pending.slot)
             .is_over(pending.generation, &self.end)
     }
