@@ -201,8 +201,14 @@ impl Client {
         })
     }
 
-    /// Watches for the reply for some 100 µs: true when there is something to take (a
-    /// reply, or the end of the channel). Not at all when the server had to be woken or was
+    /// Whether there is something to take (a reply, or the end of the channel).
+    pub fn is_over(&self, pending: &Pending) -> bool {
+        self.doorbell(pending.slot)
+            .is_over(pending.generation, &self.end)
+    }
+
+    /// Watches for the reply for some 100 µs: true when there is something to take.
+    /// Not at all when the server had to be woken or was
     /// last seen on this CPU, which it then needs.
     pub fn spin(&self, pending: &Pending) -> bool {
         let placement = self.mapping.placement();
@@ -316,12 +322,6 @@ impl Client {
     /// Whether [`Client::close`] was called.
     pub fn is_closed(&self) -> bool {
         self.end.has_come()
-    }
-
-    /// Whether there is something to take (a reply, or the end of the channel).
-    pub fn is_over(&self, pending: &Pending) -> bool {
-        self.doorbell(pending.slot)
-            .is_over(pending.generation, &self.end)
     }
 
     fn free_slot(&self, patience: Duration) -> Result<Pending, PostError> {

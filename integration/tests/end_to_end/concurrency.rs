@@ -6,6 +6,9 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
+use nix::sys::signal::{SIGCONT, kill};
+use nix::unistd::Pid;
+
 use crate::guest::{self, Kind};
 use crate::report::Report;
 use crate::timed;
@@ -139,4 +142,43 @@ fn both_doors_at_once() {
         let shared: BTreeSet<_> = shared.map(str::to_owned).collect();
         assert_eq!(found(&path.join("both")), shared);
     }
+}
+
+/// Lets a process go on when the test ends.
+struct GoesOn(Pid);
+
+impl Drop for GoesOn {
+    fn drop(&mut self) {
+        let _ = kill(self.0, SIGCONT);
+    }
+}
+
+/// A worker cannot read a path and waits, maybe with calls of others in its hands.
+#[test]
+fn a_path_that_cannot_be_read_holds_up_no_other_call() {
+    let Some(twins) = Twins::mount(Setting::PASSTHROUGH, "") else {
+        return;
+    };
+    let Some(program) = guest::build(Kind::GlibcStatic, "held_up.c", twins.dir.path()) else {
+        return;
+    };
+    let server = twins.plain.mounted.pid().unwrap();
+    let goes_on = GoesOn(Pid::from_raw(i32::try_from(server).unwrap()));
+    for threads in [2, 8] {
+        // Another one each time: the kernel keeps what was read.
+        let name = format!("names-{threads}");
+        std::fs::write(twins.plain.source.join(&name), "missing").unwrap();
+        let names = twins.plain.path().join(name);
+        let arguments: [OsString; 6] = [
+            "--".into(),
+            program.clone().into(),
+            twins.bypass.path().into(),
+            names.into(),
+            server.to_string().into(),
+            threads.to_string().into(),
+        ];
+        let done = timed::run(&mut twins.finesse_run(&arguments), LIMIT);
+        assert_eq!(done.out, "all go on\nENOENT\n", "{threads}: {done:?}");
+    }
+    drop(goes_on);
 }
