@@ -23,6 +23,8 @@ use parking_lot::{Condvar, Mutex};
 const TICK: Duration = Duration::from_millis(5);
 /// Ticks without a call after which the watchdog sleeps.
 const QUIET: u32 = 4;
+/// Calls that say whether calls come from several threads at once, less the older they are.
+const WINDOW: u32 = 16;
 /// Most workers that receive at once: each but one is woken for nothing.
 const RECEIVERS: usize = 2;
 
@@ -33,11 +35,10 @@ pub(crate) struct Turns {
     parked: Condvar,
     /// Notifications received.
     received: AtomicU64,
-    /// Those that came from another thread than the one before.
-    mixed: AtomicU64,
     last_tid: AtomicU32,
-    /// Calls come from several threads at once. Relaxed: a hint.
-    crowded: AtomicBool,
+    /// How many of the last calls came from another thread than the one before, as [`Turns::is_crowded`]
+    /// weighs them. Relaxed: a hint.
+    mixed: AtomicU32,
     /// The watchdog sleeps without end.
     watchdog_sleeps: AtomicBool,
     watchdog: Condvar,
@@ -67,9 +68,8 @@ impl Turns {
             }),
             parked: Condvar::new(),
             received: AtomicU64::new(0),
-            mixed: AtomicU64::new(0),
             last_tid: AtomicU32::new(0),
-            crowded: AtomicBool::new(false),
+            mixed: AtomicU32::new(0),
             watchdog_sleeps: AtomicBool::new(false),
             watchdog: Condvar::new(),
             alarm: Mutex::new(()),
@@ -114,8 +114,12 @@ impl Turns {
     fn count(&self, tid: u32) {
         // SeqCst, as the look at the flag below: pairs with `sleep_until_called`.
         self.received.fetch_add(1, Ordering::SeqCst);
-        if self.last_tid.swap(tid, Ordering::Relaxed) != tid {
-            self.mixed.fetch_add(1, Ordering::Relaxed);
+        let is_other = self.last_tid.swap(tid, Ordering::Relaxed) != tid;
+        let before = self.mixed.load(Ordering::Relaxed);
+        let now = before - before / WINDOW + if is_other { WINDOW } else { 0 };
+        // Seldom where calls come from one thread.
+        if now != before {
+            self.mixed.store(now, Ordering::Relaxed);
         }
         if self.watchdog_sleeps.load(Ordering::SeqCst) {
             let _alarm = self.alarm.lock();
@@ -135,9 +139,12 @@ impl Turns {
     }
 
     /// Whether calls come from several threads at once, so that others wait while one is
-    /// served.
+    /// served: about one call in four comes from another thread than the one before.
+    ///
+    /// Some threads take turns in one program without ever calling at once; many switches mean that they
+    /// do not wait for each other.
     pub(crate) fn is_crowded(&self) -> bool {
-        self.crowded.load(Ordering::Relaxed)
+        self.mixed.load(Ordering::Relaxed) >= WINDOW * WINDOW / 4
     }
 
     /// Watches over the turns; `more` starts another worker, `rescue` looks after calls that a worker may
@@ -148,21 +155,17 @@ impl Turns {
             (cpus / 2).clamp(1, RECEIVERS)
         });
         let mut quiet = 0;
-        let (mut seen, mut seen_mixed) = (0, 0);
+        let mut seen = 0;
         loop {
             std::thread::sleep(TICK);
             rescue(TICK);
             let received = self.received.load(Ordering::Relaxed);
-            let mixed = self.mixed.load(Ordering::Relaxed);
-            let (calls, switches) = (received - seen, mixed - seen_mixed);
-            (seen, seen_mixed) = (received, mixed);
+            let calls = received - seen;
+            seen = received;
             if calls == 0 && self.seats.lock().receiving == 0 && !self.step_aside() {
                 more();
             }
-            // Some threads take turns in one program without ever calling at once; many
-            // switches mean that they do not wait for each other.
-            let many = switches * 4 > calls && calls > 20;
-            self.crowded.store(many, Ordering::Relaxed);
+            let many = self.is_crowded() && calls > 20;
             self.want(if many { *pairs } else { 1 });
             quiet = if calls == 0 { quiet + 1 } else { 0 };
             if quiet >= QUIET {
@@ -212,6 +215,37 @@ mod tests {
         assert!(turns.step_aside());
         other.join().unwrap();
         assert_eq!(turns.seats.lock().receiving, 1);
+    }
+
+    #[test]
+    fn some_calls_of_several_threads_are_a_crowd_until_one_calls_alone() {
+        let turns = Turns::new();
+        let call = |tid| turns.take(|| Some(((), tid))).unwrap();
+        let calls_until = |crowded| {
+            let calls = (1..100).find(|n| {
+                call(if crowded { *n % 2 } else { 7 });
+                turns.is_crowded() == crowded
+            });
+            calls.unwrap()
+        };
+        assert!((4..8).contains(&calls_until(true)));
+        (0..100).for_each(call);
+        assert!(turns.is_crowded());
+        assert!((16..32).contains(&calls_until(false)));
+        // One in eight is not enough.
+        (0..100).for_each(|n| call(n / 8));
+        assert!(!turns.is_crowded());
+    }
+
+    #[test]
+    fn a_call_that_waits_is_taken_by_one_and_not_beside_a_receiver() {
+        let turns = Turns::new();
+        let inner = || turns.take(|| Some((1, 1)));
+        assert_eq!(turns.take(|| Some((inner(), 2))), Some(None));
+        turns.begin();
+        assert_eq!(inner(), None);
+        turns.end(1);
+        assert_eq!(inner(), Some(1));
     }
 
     #[test]
