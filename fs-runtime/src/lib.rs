@@ -79,7 +79,7 @@ mod waiting;
 pub mod doors {
     pub use crate::backend::{Attributes, Backend, CallId, Caller, Entry, SetAttr, Statfs, Xattr};
     pub use crate::coherence::{Coherence, Counts, Sink};
-    pub use crate::door::{Attendant, DoorHandle, Errand, MountFacts, Negotiated, start};
+    pub use crate::door::{Attendant, DoorHandle, Errand, MountFacts, Negotiated, Promise, start};
     pub use crate::gate::{Gate, GateGuard, GatePair, LookGuard, Looking};
     pub use crate::kernel_door::{
         AttrNote, DoorLink, Doors, EntryNote, Held, ListingNote, NameCache, OpenNote, Settle,

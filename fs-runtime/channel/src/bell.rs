@@ -47,6 +47,18 @@ impl Bell<'_> {
         found
     }
 
+    /// Lets clients count on this thread, which will look for requests soon, until it says
+    /// [`Bell::looks_no_more`].
+    pub(crate) fn will_look(&self) {
+        self.spinners.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// It does something else now: rings for a request that was posted meanwhile.
+    pub(crate) fn looks_no_more(&self, is_any_posted: impl FnOnce() -> bool) {
+        self.spinners.fetch_sub(1, Ordering::SeqCst);
+        self.share(is_any_posted);
+    }
+
     /// Looks once more, then sleeps until a client rings or `end` comes.
     pub(crate) fn sleep<T>(&self, end: &End, look: impl FnOnce() -> Option<T>) -> Option<T> {
         // Read first: a ring after this makes the futex's comparison fail.

@@ -279,6 +279,26 @@ fn loom_no_ring_is_lost_beside_two_watching_servers() {
 }
 
 #[test]
+fn loom_no_request_waits_for_who_broke_the_promise_to_look() {
+    check(3, || {
+        let channel = Channel::<1>::new();
+        channel.bell().will_look();
+        let server = {
+            let channel = Arc::clone(&channel);
+            thread::spawn(move || channel.next(false))
+        };
+        let client = {
+            let channel = Arc::clone(&channel);
+            thread::spawn(move || channel.post(0))
+        };
+        let is_any_posted = || channel.slots[0].doorbell().is_posted();
+        channel.bell().looks_no_more(is_any_posted);
+        client.join().unwrap();
+        server.join().unwrap();
+    });
+}
+
+#[test]
 fn loom_the_end_wakes_a_server_whose_bell_is_forged() {
     check(3, || {
         let channel = Channel::<1>::new();

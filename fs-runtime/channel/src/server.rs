@@ -180,6 +180,18 @@ impl Server {
             .reply(generation, self.mapping.completions());
     }
 
+    /// Lets clients count on the calling thread: it will look for requests soon, or do something else
+    /// and say [`Server::looks_no_more`]. Then a request that follows a reply at once wakes nobody.
+    pub fn will_look(&self) {
+        self.mapping.bell().will_look();
+    }
+
+    /// Ends what [`Server::will_look`] began; to be called once for it. Another thread is woken for a
+    /// request that was posted meanwhile.
+    pub fn looks_no_more(&self) {
+        self.mapping.bell().looks_no_more(|| self.is_any_posted());
+    }
+
     /// Ends the channel on this side: every [`Server::next`] returns `None`. Returns when
     /// no thread sleeps in it.
     pub fn close(&self) {

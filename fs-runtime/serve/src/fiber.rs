@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
-use finesse_fuse::doors::Errand;
+use finesse_fuse::doors::{Errand, Promise};
 use parking_lot::Mutex;
 
 use crate::abi::Message;
@@ -40,10 +40,19 @@ pub(crate) enum Wants {
     ThreadThatMayWait,
 }
 
+/// Why a fiber was left.
+#[derive(Debug)]
+pub(crate) enum Left {
+    /// It wants something before it goes on.
+    Wanting(Fiber, Wants),
+    /// It is done; a thread of the daemon that finished it has promised to look for the next request.
+    Done(Option<Promise>),
+}
+
 type Leave = Yielder<(), Wants>;
 
 /// A walk under way.
-pub(crate) struct Fiber(Coroutine<(), Wants, (), DefaultStack>);
+pub(crate) struct Fiber(Coroutine<(), Wants, Option<Promise>, DefaultStack>);
 
 // SAFETY: nothing on a fiber's stack belongs to a thread when the fiber is left. It is left
 // in two places. `ask` is called by the backend's functions, and there the walk holds shared
@@ -77,23 +86,23 @@ impl Fiber {
             stack,
             move |leave: &Leave, ()| {
                 set_leave(leave);
-                errand.run();
+                errand.run(is_in_daemons_thread)
             },
         )))
     }
 
-    /// Goes on until it wants something; `None`: it is done.
-    pub(crate) fn enter(mut self) -> Option<(Fiber, Wants)> {
+    /// Goes on until it wants something or is done.
+    pub(crate) fn enter(mut self) -> Left {
         let left = self.0.resume(());
         set_leave(null());
         match left {
-            CoroutineResult::Yield(wants) => Some((self, wants)),
-            CoroutineResult::Return(()) => {
+            CoroutineResult::Yield(wants) => Left::Wanting(self, wants),
+            CoroutineResult::Return(promise) => {
                 let mut stacks = STACKS.lock();
                 if stacks.len() < KEPT {
                     stacks.push(self.0.into_stack());
                 }
-                None
+                Left::Done(promise)
             }
         }
     }
@@ -102,7 +111,7 @@ impl Fiber {
     /// for in the usual way.
     pub(crate) fn finish(self) {
         let mut next = self.enter();
-        while let Some((fiber, wants)) = next {
+        while let Left::Wanting(fiber, wants) = next {
             debug_assert!(
                 matches!(wants, Wants::ThreadThatMayWait),
                 "only a thread of the daemon is left with a question"

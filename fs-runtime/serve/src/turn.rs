@@ -7,12 +7,13 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use finesse_fuse::doors::Promise;
 use parking_lot::Mutex;
 
 use crate::abi::{Message, Request, opcode};
 use crate::calls::Call;
 use crate::device;
-use crate::fiber::{self, Fiber, Wants};
+use crate::fiber::{self, Fiber, Left, Wants};
 use crate::fork;
 use crate::mailbox::Parcel;
 use crate::pipes;
@@ -84,6 +85,8 @@ struct Here {
     attends: bool,
     /// The fiber whose question the daemon has.
     asking: Option<(Fiber, Arc<Call>)>,
+    /// Who makes requests of the bypass door counts on it to look for the next one.
+    promise: Option<Promise>,
 }
 
 impl Drop for Here {
@@ -177,6 +180,7 @@ fn enter(here: &mut Option<Here>, session: Arc<Session>, fd: RawFd) -> io::Resul
             restless: true,
             attends: false,
             asking: None,
+            promise: None,
         });
     }
     let Some(here) = here else {
@@ -194,6 +198,10 @@ fn enter(here: &mut Option<Here>, session: Arc<Session>, fd: RawFd) -> io::Resul
 impl Here {
     fn step(&mut self, fd: RawFd, room: usize, event: Event<'_>) -> Step {
         let step = self.next(fd, room, event);
+        // What the daemon does now may take long. A look at the device does not.
+        if !matches!(step, Step::Read) {
+            self.promise = None;
+        }
         self.restless |= matches!(step, Step::Give(_) | Step::Return(_));
         step
     }
@@ -332,12 +340,16 @@ impl Here {
 
     /// Goes on with a walk until it has a question for the daemon.
     fn enter(&mut self, fiber: Fiber) -> Option<Step> {
-        match fiber.enter()? {
-            (fiber, Wants::Answer(message, call)) => {
+        match fiber.enter() {
+            Left::Done(promise) => {
+                self.promise = promise;
+                None
+            }
+            Left::Wanting(fiber, Wants::Answer(message, call)) => {
                 self.asking = Some((fiber, call));
                 Some(Step::Give(message))
             }
-            (fiber, Wants::ThreadThatMayWait) => {
+            Left::Wanting(fiber, Wants::ThreadThatMayWait) => {
                 self.session.post.moved.fetch_add(1, Ordering::Relaxed);
                 let goes_on = Box::new(move |_: &Arc<Session>| fiber.finish());
                 if self.session.hand_over(goes_on) {
@@ -361,6 +373,7 @@ impl Here {
                 asked = looks.is_multiple_of(LOOKS) && self.waiter.has_request();
                 asked || session.post.mailbox.has_some()
             });
+            self.promise = None;
             let Some(errand) = errand else {
                 self.attends = asked || session.post.mailbox.has_some();
                 return if asked {
@@ -373,7 +386,7 @@ impl Here {
             let step = match Fiber::new(errand) {
                 Ok(fiber) => self.enter(fiber),
                 Err(errand) => {
-                    session.send(Box::new(move |_| errand.run()));
+                    session.send(Box::new(move |_| drop(errand.run(|| false))));
                     None
                 }
             };

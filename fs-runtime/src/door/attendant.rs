@@ -62,10 +62,32 @@ impl fmt::Debug for Errand {
 }
 
 impl Errand {
-    /// Serves it, and answers.
-    pub fn run(self) {
+    /// Serves it, and answers. `stays` says whether this thread will look for the next request, once it
+    /// is known how to answer this one: it then promises to, before its caller can make another.
+    pub fn run(self, stays: impl FnOnce() -> bool) -> Option<Promise> {
         let mut reply = Vec::new();
         answer(&self.served, &self.ticket, &self.request, &mut reply);
+        let promise = stays().then(|| Promise::make(&self.served));
         self.served.reply(self.ticket, &reply);
+        promise
+    }
+}
+
+/// This thread will look for requests soon, so nobody has to be woken for the next one. To be dropped
+/// when it has begun to look, or before it does something else that may take long.
+#[derive(Debug)]
+#[must_use = "it is broken at once"]
+pub struct Promise(Arc<Served>);
+
+impl Promise {
+    fn make(served: &Arc<Served>) -> Promise {
+        served.channel.will_look();
+        Promise(Arc::clone(served))
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        self.0.channel.looks_no_more();
     }
 }

@@ -28,7 +28,7 @@ use crate::kernel_view::KernelView;
 use crate::vfs::Vfs;
 
 pub use crate::vfs::{MountFacts, Negotiated};
-pub use attendant::{Attendant, Errand};
+pub use attendant::{Attendant, Errand, Promise};
 use listener::Listener;
 
 /// A door that stands open until this is dropped.
