@@ -47,6 +47,12 @@ impl MountFacts {
 pub(crate) const BRIEF: Duration = Duration::from_millis(1);
 
 impl Answer {
+    /// Whether the answer may be written into the target's memory, which may take as long as the target
+    /// likes: in pages of a file system that hangs, or that the target itself has to provide.
+    pub(crate) fn may_hang(&self) -> bool {
+        self.operation.is_lookup() && self.operation != Operation::Access
+    }
+
     /// Takes the reply, or finds that there will be none, and answers.
     pub(crate) fn collect(
         self,

@@ -21,6 +21,13 @@ impl Pace {
         self.0.load(Ordering::Relaxed) < SLOW
     }
 
+    /// A reply took so long, or less.
+    pub(crate) fn note_at_most(&self, took: Duration) {
+        if took <= SOON {
+            self.note(took);
+        }
+    }
+
     /// A reply took so long.
     pub(crate) fn note(&self, took: Duration) {
         let late = self.0.load(Ordering::Relaxed);
@@ -54,9 +61,10 @@ mod tests {
         for _ in 0..100 {
             pace.note(SOON * 2);
         }
+        pace.note_at_most(SOON * 2);
         for _ in SLOW..=MOST {
             assert!(!pace.is_quick());
-            pace.note(SOON);
+            pace.note_at_most(SOON);
         }
         assert!(pace.is_quick());
     }

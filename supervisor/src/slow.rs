@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use finesse_channel::{Client, Pending};
 use finesse_notify::Notification;
+use parking_lot::Mutex;
 
 use crate::answer::Answer;
 use crate::worker::AbortOnPanic;
@@ -56,7 +57,7 @@ impl SlowCalls {
 }
 
 fn wait_for_all(
-    client: &Client,
+    client: &Arc<Client>,
     incoming: &flume::Receiver<SlowCall>,
     interrupts: Option<&Interrupts>,
 ) {
@@ -95,12 +96,38 @@ fn wait_for_all(
     }
 }
 
-fn finish(client: &Client, call: SlowCall, reply: &mut Vec<u8>) {
-    let SlowCall {
-        notification,
-        pending,
-        answer,
-        is_interrupted: _,
-    } = call;
-    answer.collect(client, notification, pending, reply);
+/// Answers, in a thread of its own where that might hold up the others.
+fn finish(client: &Arc<Client>, call: SlowCall, reply: &mut Vec<u8>) {
+    if !call.answer.may_hang() {
+        return call.collect(client, reply);
+    }
+    // Whoever takes it out answers it: the thread, or this one when there is none to be had.
+    let (call, theirs) = {
+        let call = Arc::new(Mutex::new(Some(call)));
+        (Arc::clone(&call), call)
+    };
+    let their_client = Arc::clone(client);
+    let spawned = std::thread::Builder::new()
+        .name("slow-answer".into())
+        .spawn(move || {
+            let _guard = AbortOnPanic;
+            let taken = theirs.lock().take();
+            if let Some(call) = taken {
+                call.collect(&their_client, &mut Vec::new());
+            }
+        });
+    if let Err(error) = spawned {
+        tracing::debug!("no thread for the answer to a slow call: {error}");
+        let taken = call.lock().take();
+        if let Some(call) = taken {
+            call.collect(client, reply);
+        }
+    }
+}
+
+impl SlowCall {
+    fn collect(self, client: &Client, reply: &mut Vec<u8>) {
+        self.answer
+            .collect(client, self.notification, self.pending, reply);
+    }
 }

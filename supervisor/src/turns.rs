@@ -104,8 +104,15 @@ impl Turns {
             seats.is_taking = true;
         }
         let taken = take();
-        // Who parked meanwhile goes on when this worker steps aside, as always.
-        self.seats.lock().is_taking = false;
+        {
+            let seats = &mut *self.seats.lock();
+            seats.is_taking = false;
+            // Who parked meanwhile goes on when this worker steps aside, as always, unless another one
+            // is to receive beside it.
+            if seats.waiting > 0 && seats.receiving + 1 < seats.wanted {
+                self.parked.notify_one();
+            }
+        }
         let (taken, tid) = taken?;
         self.count(tid);
         Some(taken)

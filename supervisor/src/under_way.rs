@@ -51,40 +51,76 @@ impl Call {
     }
 }
 
-/// Those that no worker waits for now, oldest first.
+/// Those that no worker waits for now.
 #[derive(Debug, Default)]
-pub(crate) struct UnderWay(Mutex<VecDeque<Call>>);
+pub(crate) struct UnderWay(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Oldest first.
+    calls: VecDeque<Call>,
+    /// Workers that finish them. There is one as long as there are calls.
+    workers: usize,
+}
 
 impl UnderWay {
     /// More than these are not worth their slots: the file system is busy with the first.
     const MOST: usize = 8;
 
-    pub(crate) fn is_full(&self) -> bool {
-        self.0.lock().len() >= Self::MOST
+    /// A worker comes that will finish calls, its own first one among them.
+    pub(crate) fn begin(&self, call: Call) {
+        let mut state = self.0.lock();
+        state.workers += 1;
+        state.calls.push_back(call);
     }
 
     pub(crate) fn add(&self, call: Call) {
-        self.0.lock().push_back(call);
+        self.0.lock().calls.push_back(call);
     }
 
-    /// The oldest, for whoever waits for it.
-    pub(crate) fn oldest(&self) -> Option<Call> {
-        self.0.lock().pop_front()
+    pub(crate) fn is_full(&self) -> bool {
+        self.0.lock().calls.len() >= Self::MOST
     }
 
-    /// The oldest, if it is over.
+    /// One that is over.
     pub(crate) fn over(&self) -> Option<Call> {
-        self.0.lock().pop_front_if(|call| call.is_over())
+        self.0.lock().over()
+    }
+
+    /// One that is over, or else the oldest, for a worker that waits for it. With none left, the worker
+    /// has gone.
+    pub(crate) fn next(&self) -> Option<Call> {
+        let mut state = self.0.lock();
+        let next = state.over().or_else(|| state.calls.pop_front());
+        if next.is_none() {
+            state.workers -= 1;
+        }
+        next
+    }
+
+    /// A worker goes and leaves the calls to the others; false if there are none.
+    pub(crate) fn leave_to_others(&self) -> bool {
+        let mut state = self.0.lock();
+        let others = state.workers > 1;
+        state.workers -= usize::from(others);
+        others
     }
 
     /// Leaves those that were posted longer ago to the threads that wait for slow calls.
     pub(crate) fn rescue(&self, longer: Duration) {
         loop {
             let is_late = |call: &mut Call| call.posted.elapsed() > longer;
-            let Some(call) = self.0.lock().pop_front_if(is_late) else {
+            let Some(call) = self.0.lock().calls.pop_front_if(is_late) else {
                 return;
             };
             call.hand_over();
         }
+    }
+}
+
+impl State {
+    fn over(&mut self) -> Option<Call> {
+        let index = self.calls.iter().position(Call::is_over)?;
+        self.calls.remove(index)
     }
 }

@@ -75,6 +75,15 @@ struct Forwarded {
     answer: Answer,
 }
 
+/// How a reply was waited for.
+enum Awaited {
+    Soon,
+    /// Another worker receives meanwhile.
+    Late,
+    /// The same, and it has not come.
+    NotYet,
+}
+
 impl Shared {
     pub(crate) fn new(
         listener: Arc<Listener>,
@@ -257,7 +266,7 @@ impl Worker {
             return;
         };
         if self.shared.turns.is_crowded() && call.connection.pace().is_quick() {
-            self.shared.under_way.add(call);
+            self.shared.under_way.begin(call);
             self.serve_side_by_side();
         } else {
             self.finish(call);
@@ -271,19 +280,28 @@ impl Worker {
                 false => self.shared.receive_waiting(),
                 true => None,
             };
-            let over = if let Some(notification) = next {
-                if let Some(call) = self.begin(notification) {
-                    self.shared.under_way.add(call);
+            let call = if let Some(notification) = next {
+                match self.begin(notification) {
+                    Some(call) if call.connection.pace().is_quick() => {
+                        self.shared.under_way.add(call);
+                    }
+                    // The others are not to wait for a slow file system.
+                    Some(call) => call.hand_over(),
+                    None => {}
                 }
                 self.shared.under_way.over()
             } else {
-                let Some(oldest) = self.shared.under_way.oldest() else {
+                let Some(call) = self.shared.under_way.next() else {
                     return;
                 };
-                Some(oldest)
+                Some(call)
             };
-            if let Some(call) = over {
-                self.finish(call);
+            // Who was held up has another one receive.
+            if let Some(call) = call
+                && !self.finish(call)
+                && self.shared.under_way.leave_to_others()
+            {
+                return;
             }
         }
     }
@@ -503,29 +521,41 @@ impl Worker {
         }
     }
 
-    fn finish(&mut self, call: Call) {
-        if self.is_over_soon(&call) {
-            call.collect(&mut self.reply);
-        } else {
+    /// Waits for a reply and answers. False if that took so long that another worker receives.
+    fn finish(&mut self, call: Call) -> bool {
+        let awaited = self.wait_a_while(&call);
+        if let Awaited::NotYet = awaited {
             call.hand_over();
+        } else {
+            call.collect(&mut self.reply);
         }
+        matches!(awaited, Awaited::Soon)
     }
 
     /// Waits for a reply, but does not keep other calls waiting for long.
-    fn is_over_soon(&self, call: &Call) -> bool {
+    fn wait_a_while(&self, call: &Call) -> Awaited {
         let (client, pending) = (call.connection.client(), &call.pending);
         let pace = call.connection.pace();
+        if call.is_over() {
+            pace.note_at_most(call.posted.elapsed());
+            return Awaited::Soon;
+        }
         let began = Instant::now();
         let (crowded, quick) = (self.shared.turns.is_crowded(), pace.is_quick());
         // Where others wait, what will take its time is to be under way beside them.
         let leave_at_once = crowded && !quick;
         let soon = if crowded || !quick { SOON } else { SOON_ALONE };
-        let over = !leave_at_once && (client.spin(pending) || client.wait(pending, soon)) || {
+        let awaited = if !leave_at_once && (client.spin(pending) || client.wait(pending, soon)) {
+            Awaited::Soon
+        } else {
             self.shared.step_aside();
-            client.wait(pending, BRIEF)
+            match client.wait(pending, BRIEF) {
+                true => Awaited::Late,
+                false => Awaited::NotYet,
+            }
         };
         pace.note(began.elapsed());
-        over
+        awaited
     }
 
     fn stop(&self, notification: Notification, stop: &Stop, started: Instant) {

@@ -228,6 +228,7 @@ impl Here {
             }
             Event::Read(bytes) => {
                 waiter.says_it_reads(false);
+                self.promise = None;
                 match self.arrived(fd, bytes) {
                     Verdict::Deliver(len) => Step::Return(len),
                     Verdict::Taken => self.take_or_read(),
@@ -351,6 +352,7 @@ impl Here {
             }
             Left::Wanting(fiber, Wants::ThreadThatMayWait) => {
                 self.session.post.moved.fetch_add(1, Ordering::Relaxed);
+                self.promise = None;
                 let goes_on = Box::new(move |_: &Arc<Session>| fiber.finish());
                 if self.session.hand_over(goes_on) {
                     self.attends = false;
@@ -368,12 +370,11 @@ impl Here {
         while self.attends {
             let mut looks = 0_u32;
             let mut asked = false;
-            let errand = attendant.watch(|| {
+            let errand = attendant.watch(self.promise.take(), || {
                 looks = looks.wrapping_add(1);
                 asked = looks.is_multiple_of(LOOKS) && self.waiter.has_request();
                 asked || session.post.mailbox.has_some()
             });
-            self.promise = None;
             let Some(errand) = errand else {
                 self.attends = asked || session.post.mailbox.has_some();
                 return if asked {

@@ -34,9 +34,12 @@ pub struct Attendant(pub(super) Arc<Sessions>);
 
 impl Attendant {
     /// Watches for a request for about as long as they have lately been apart, unless `stop`
-    /// says that there is something else to do. The request is to be served at once.
-    pub fn watch(&self, stop: impl FnMut() -> bool) -> Option<Errand> {
+    /// says that there is something else to do. The request is to be served at once. Keeps `promise`,
+    /// which ends with it.
+    pub fn watch(&self, promise: Option<Promise>, stop: impl FnMut() -> bool) -> Option<Errand> {
         let served = self.0.recent.lock().upgrade()?;
+        // One to another session's caller is not kept here.
+        let _kept = promise.filter(|promise| Arc::ptr_eq(&promise.0, &served));
         let mut request = Vec::new();
         let ticket = served.channel.watch_for(&mut request, stop)?;
         Some(Errand {
