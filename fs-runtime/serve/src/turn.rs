@@ -7,7 +7,7 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use finesse_fuse::doors::Promise;
+use finesse_fuse::doors::{Attendant, Promise};
 use parking_lot::Mutex;
 
 use crate::abi::{Message, Request, opcode};
@@ -416,10 +416,27 @@ pub(crate) fn concerns(unique: u64) -> bool {
     current().is_some_and(|session| session.concerns(unique))
 }
 
+/// The daemon answers a question of a thread of ours, and will be back for the next one: the caller that
+/// is then answered need not wake our thread again. Not where a fiber of this thread has asked.
+fn will_be_back(session: &Arc<Session>) {
+    HERE.with_borrow_mut(|here| {
+        if let Some(here) = here
+            && Arc::ptr_eq(&here.session, session)
+            && here.attends
+            && here.asking.is_none()
+        {
+            here.promise = session.attendant.get().and_then(Attendant::promise);
+        }
+    });
+}
+
 /// Looks at a message that the daemon writes to `fd`.
 pub(crate) fn replied(fd: RawFd, message: Vec<u8>) -> Reply {
     match current() {
         Some(session) => {
+            if session.is_answer(&message) {
+                will_be_back(&session);
+            }
             let reply = session.replied(fd, message);
             if reply == Reply::PassAll {
                 // As if this library were not there.

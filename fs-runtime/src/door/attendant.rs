@@ -33,6 +33,12 @@ impl Sessions {
 pub struct Attendant(pub(super) Arc<Sessions>);
 
 impl Attendant {
+    /// The calling thread will look for requests soon.
+    pub fn promise(&self) -> Option<Promise> {
+        let served = self.0.recent.lock().upgrade()?;
+        Some(Promise::make(&served))
+    }
+
     /// Watches for a request for about as long as they have lately been apart, unless `stop`
     /// says that there is something else to do. The request is to be served at once. Keeps `promise`,
     /// which ends with it.
