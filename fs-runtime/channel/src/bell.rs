@@ -59,6 +59,12 @@ impl Bell<'_> {
         self.share(is_any_posted);
     }
 
+    /// Whether a thread watches or will look soon: it takes what is posted, or wakes who sleeps. Whoever
+    /// leaves requests to it counts itself asleep before it asks.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.spinners.load(Ordering::SeqCst) != 0
+    }
+
     /// Looks once more, then sleeps until a client rings or `end` comes.
     pub(crate) fn sleep<T>(&self, end: &End, look: impl FnOnce() -> Option<T>) -> Option<T> {
         // Read first: a ring after this makes the futex's comparison fail.

@@ -298,6 +298,38 @@ fn loom_no_request_waits_for_who_broke_the_promise_to_look() {
     });
 }
 
+/// As `Server::next` where others watch.
+fn next_unless_watched(channel: &Channel<1>) {
+    let look = || match channel.bell().is_watched() {
+        true => None,
+        false => channel.scan(),
+    };
+    while look()
+        .or_else(|| channel.bell().sleep(&channel.end, look))
+        .is_none()
+    {}
+}
+
+#[test]
+fn loom_what_is_left_to_a_watcher_is_found_when_it_goes() {
+    check(3, || {
+        let channel = Channel::<1>::new();
+        channel.bell().will_look();
+        let server = {
+            let channel = Arc::clone(&channel);
+            thread::spawn(move || next_unless_watched(&channel))
+        };
+        let client = {
+            let channel = Arc::clone(&channel);
+            thread::spawn(move || channel.post(0))
+        };
+        let is_any_posted = || channel.slots[0].doorbell().is_posted();
+        channel.bell().looks_no_more(is_any_posted);
+        client.join().unwrap();
+        server.join().unwrap();
+    });
+}
+
 #[test]
 fn loom_the_end_wakes_a_server_whose_bell_is_forged() {
     check(3, || {

@@ -83,13 +83,15 @@ impl Server {
             if self.end.has_come() {
                 return None;
             }
-            let found = self
-                .scan()
-                .or_else(|| {
-                    let others = self.watched_by_others.load(Ordering::Relaxed);
-                    if others { None } else { self.watch(|| false) }
-                })
-                .or_else(|| self.mapping.bell().sleep(&self.end, || self.scan()));
+            let others = self.watched_by_others.load(Ordering::Relaxed);
+            let bell = self.mapping.bell();
+            let look = || match others && bell.is_watched() {
+                true => None,
+                false => self.scan(),
+            };
+            let found = look()
+                .or_else(|| if others { None } else { self.watch(|| false) })
+                .or_else(|| bell.sleep(&self.end, look));
             if let Some(ticket) = found {
                 self.take(&ticket, buf);
                 return Some(ticket);
@@ -97,8 +99,8 @@ impl Server {
         }
     }
 
-    /// Lets [`Server::next`] sleep at once where no request is posted: other threads call
-    /// [`Server::watch_for`].
+    /// Lets [`Server::next`] sleep at once where no request is posted, or one of the other threads
+    /// watches that call [`Server::watch_for`].
     pub fn leave_watching_to_others(&self) {
         self.watched_by_others.store(true, Ordering::Relaxed);
     }

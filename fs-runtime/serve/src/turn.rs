@@ -422,10 +422,13 @@ fn will_be_back(session: &Arc<Session>) {
     HERE.with_borrow_mut(|here| {
         if let Some(here) = here
             && Arc::ptr_eq(&here.session, session)
-            && here.attends
             && here.asking.is_none()
         {
-            here.promise = session.attendant.get().and_then(Attendant::promise);
+            // Questions may follow so soon that it has not come to look.
+            here.attends |= here.waiter.takes_to_watching();
+            if here.attends {
+                here.promise = session.attendant.get().and_then(Attendant::promise);
+            }
         }
     });
 }
