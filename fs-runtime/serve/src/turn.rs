@@ -198,8 +198,13 @@ fn enter(here: &mut Option<Here>, session: Arc<Session>, fd: RawFd) -> io::Resul
 impl Here {
     fn step(&mut self, fd: RawFd, room: usize, event: Event<'_>) -> Step {
         let step = self.next(fd, room, event);
-        // What the daemon does now may take long. A look at the device does not.
-        if !matches!(step, Step::Read) {
+        // What the daemon does now may take long. A look at the device does not, nor should to forget.
+        let is_short = match &step {
+            Step::Read => true,
+            Step::Give(message) => message.opcode() == opcode::FORGET,
+            Step::Sleep(..) | Step::Return(_) | Step::Fail(_) => false,
+        };
+        if !is_short {
             self.promise = None;
         }
         self.restless |= matches!(step, Step::Give(_) | Step::Return(_));
