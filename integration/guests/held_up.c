@@ -1,8 +1,9 @@
 /*
- * Threads that make and remove directories, while another one's call has a path whose page cannot be read: it is
- * of a file whose file system stands still. Prints "all go on", and then what became of that call.
+ * Threads that make and remove directories, while one's call has a path that cannot be read, and another one's
+ * a buffer that cannot be written: they are pages of a file whose file system stands still. Prints "all go on",
+ * and then what became of those calls.
  *
- * Usage: held_up DIRECTORY FILE PID THREADS     PID serves FILE, which names a directory that is not there
+ * Usage: held_up DIRECTORY FILE PID THREADS     PID serves FILE: a page with a name of nothing, and another page
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -17,11 +18,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { THREADS = 16, MILLISECOND = 1000 };
+enum { THREADS = 16, MILLISECOND = 1000, PAGE = 4096 };
 
 static atomic_ulong rounds[THREADS];
 static atomic_int stop;
-static const char *unreadable;
+static char *pages;
 
 static void *work(void *argument)
 {
@@ -38,23 +39,32 @@ static void *work(void *argument)
 	return NULL;
 }
 
-static void *held_up(void *argument)
+static void *unreadable(void *argument)
 {
-	rmdir(unreadable);
+	rmdir(pages);
 	*(int *)argument = errno;
+	return NULL;
+}
+
+static void *unwritable(void *argument)
+{
+	*(long *)argument = readlink("link", pages + PAGE, PAGE);
 	return NULL;
 }
 
 int main(int count, char **arguments)
 {
-	pthread_t threads[THREADS + 1];
+	pthread_t threads[THREADS], reads, writes;
 	unsigned long before[THREADS];
 	int error = 0, stands = -1;
+	long length = 0;
 	int file = count == 5 ? open(arguments[2], O_RDONLY) : -1;
 	pid_t server = count == 5 ? atoi(arguments[3]) : 0;
 	int number = count == 5 ? atoi(arguments[4]) % (THREADS + 1) : 0;
-	unreadable = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, file, 0);
-	if (file < 0 || unreadable == MAP_FAILED || chdir(arguments[1]) != 0)
+	pages = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
+	if (file < 0 || pages == MAP_FAILED || chdir(arguments[1]) != 0)
+		return 2;
+	if (symlink("target", "link") != 0 && errno != EEXIST)
 		return 2;
 	for (int i = 0; i < number; i++)
 		if (pthread_create(&threads[i], NULL, work, &rounds[i]) != 0)
@@ -62,9 +72,9 @@ int main(int count, char **arguments)
 	/* Until the supervisor has seen that they call at once. */
 	usleep(100 * MILLISECOND);
 	kill(server, SIGSTOP);
-	if (pthread_create(&threads[THREADS], NULL, held_up, &error) != 0)
+	if (pthread_create(&reads, NULL, unreadable, &error) != 0 || pthread_create(&writes, NULL, unwritable, &length) != 0)
 		return 2;
-	/* Until it has called. */
+	/* Until they have called. */
 	usleep(100 * MILLISECOND);
 	for (int i = 0; i < number; i++)
 		before[i] = rounds[i];
@@ -75,11 +85,12 @@ int main(int count, char **arguments)
 	stop = 1;
 	for (int i = 0; i < number; i++)
 		pthread_join(threads[i], NULL);
-	pthread_join(threads[THREADS], NULL);
+	pthread_join(reads, NULL);
+	pthread_join(writes, NULL);
 	if (stands < 0)
 		puts("all go on");
 	else
 		printf("thread %d stands still\n", stands);
-	puts(strerrorname_np(error));
+	printf("%s, %.*s\n", strerrorname_np(error), (int)length, pages + PAGE);
 	return 0;
 }

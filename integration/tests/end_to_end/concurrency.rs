@@ -153,9 +153,9 @@ impl Drop for GoesOn {
     }
 }
 
-/// A worker cannot read a path and waits, maybe with calls of others in its hands.
+/// A worker cannot read a path or write a result, and waits, maybe with calls of others in its hands.
 #[test]
-fn a_path_that_cannot_be_read_holds_up_no_other_call() {
+fn memory_that_hangs_holds_up_no_other_call() {
     let Some(twins) = Twins::mount(Setting::PASSTHROUGH, "") else {
         return;
     };
@@ -167,7 +167,9 @@ fn a_path_that_cannot_be_read_holds_up_no_other_call() {
     for threads in [2, 8] {
         // Another one each time: the kernel keeps what was read.
         let name = format!("names-{threads}");
-        std::fs::write(twins.plain.source.join(&name), "missing").unwrap();
+        let mut pages = b"missing".to_vec();
+        pages.resize(8192, 0);
+        std::fs::write(twins.plain.source.join(&name), pages).unwrap();
         let names = twins.plain.path().join(name);
         let arguments: [OsString; 6] = [
             "--".into(),
@@ -178,7 +180,10 @@ fn a_path_that_cannot_be_read_holds_up_no_other_call() {
             threads.to_string().into(),
         ];
         let done = timed::run(&mut twins.finesse_run(&arguments), LIMIT);
-        assert_eq!(done.out, "all go on\nENOENT\n", "{threads}: {done:?}");
+        assert_eq!(
+            done.out, "all go on\nENOENT, target\n",
+            "{threads}: {done:?}"
+        );
     }
     drop(goes_on);
 }
