@@ -278,26 +278,6 @@ fn loom_no_ring_is_lost_beside_two_watching_servers() {
     every_request_reaches_a_server(2, 2);
 }
 
-#[test]
-fn loom_no_request_waits_for_who_broke_the_promise_to_look() {
-    check(3, || {
-        let channel = Channel::<1>::new();
-        channel.bell().will_look();
-        let server = {
-            let channel = Arc::clone(&channel);
-            thread::spawn(move || channel.next(false))
-        };
-        let client = {
-            let channel = Arc::clone(&channel);
-            thread::spawn(move || channel.post(0))
-        };
-        let is_any_posted = || channel.slots[0].doorbell().is_posted();
-        channel.bell().looks_no_more(is_any_posted);
-        client.join().unwrap();
-        server.join().unwrap();
-    });
-}
-
 /// As `Server::next` where others watch.
 fn next_unless_watched(channel: &Channel<1>) {
     let look = || match channel.bell().is_watched() {
@@ -310,14 +290,14 @@ fn next_unless_watched(channel: &Channel<1>) {
     {}
 }
 
-#[test]
-fn loom_what_is_left_to_a_watcher_is_found_when_it_goes() {
-    check(3, || {
+/// A request reaches a server that serves by `next`, though somebody has promised to look for it and does not.
+fn a_promise_is_broken(next: fn(&Channel<1>)) {
+    check(3, move || {
         let channel = Channel::<1>::new();
         channel.bell().will_look();
         let server = {
             let channel = Arc::clone(&channel);
-            thread::spawn(move || next_unless_watched(&channel))
+            thread::spawn(move || next(&channel))
         };
         let client = {
             let channel = Arc::clone(&channel);
@@ -328,6 +308,16 @@ fn loom_what_is_left_to_a_watcher_is_found_when_it_goes() {
         client.join().unwrap();
         server.join().unwrap();
     });
+}
+
+#[test]
+fn loom_no_request_waits_for_who_broke_the_promise_to_look() {
+    a_promise_is_broken(|channel| channel.next(false));
+}
+
+#[test]
+fn loom_what_is_left_to_a_watcher_is_found_when_it_goes() {
+    a_promise_is_broken(next_unless_watched);
 }
 
 #[test]
