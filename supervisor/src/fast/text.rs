@@ -4,6 +4,9 @@ use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use object::LittleEndian;
+use object::elf::{FileHeader64, PT_LOAD};
+use object::read::elf::{FileHeader, ProgramHeader};
 use procfs::process::{MMPermissions, MMapPath, MemoryMap, MemoryPageFlags, PageInfo, Process};
 
 use super::memory::Memory;
@@ -97,34 +100,22 @@ impl Segment {
     }
 
     fn parse(page: &[u8], start: u64) -> Option<Vec<Segment>> {
-        const PT_LOAD: u64 = 1;
-        const MAGIC_64: &[u8] = b"\x7FELF\x02";
-        const HEADER: usize = 56;
-        let word = |at: usize, len: usize| {
-            let bytes = page.get(at..at.checked_add(len)?)?;
-            let mut word = [0; 8];
-            word[..len].copy_from_slice(bytes);
-            Some(u64::from_le_bytes(word))
-        };
-        if !page.starts_with(MAGIC_64) {
-            return None;
-        }
-        let (first, number) = (usize::try_from(word(32, 8)?).ok()?, word(56, 2)?);
+        let file = FileHeader64::<LittleEndian>::parse(page).ok()?;
+        let headers = file.program_headers(LittleEndian, page).ok()?;
         let mut segments = Vec::new();
         let mut bias = None;
-        for index in 0..usize::try_from(number).ok()? {
-            let at = first.checked_add(index * HEADER)?;
-            let [offset, address, file_len, len] =
-                [8, 16, 32, 40].map(|field| at.checked_add(field).and_then(|at| word(at, 8)));
-            if word(at, 4)? != PT_LOAD {
-                continue;
-            }
+        for header in headers
+            .iter()
+            .filter(|header| header.p_type(LittleEndian) == PT_LOAD)
+        {
+            let address = header.p_vaddr(LittleEndian);
             // The first is what is mapped at the start.
-            let bias = *bias.get_or_insert(start.wrapping_sub(address? / PAGE * PAGE));
-            let from = bias.wrapping_add(address?);
+            let bias = *bias.get_or_insert(start.wrapping_sub(address / PAGE * PAGE));
+            let from = bias.wrapping_add(address);
+            let (offset, len) = header.file_range(LittleEndian);
             segments.push(Segment {
-                addresses: from..from.checked_add(len?)?,
-                file_end: offset?.checked_add(file_len?)?,
+                addresses: from..from.checked_add(header.p_memsz(LittleEndian))?,
+                file_end: offset.checked_add(len)?,
             });
         }
         Some(segments)
@@ -142,8 +133,10 @@ mod tests {
     /// An ELF file's first page with these program headers: type, offset, address, length.
     fn page(headers: &[[u64; 4]]) -> Vec<u8> {
         let mut page = vec![0; 4096];
-        page[..5].copy_from_slice(b"\x7FELF\x02");
+        // 64 bits, little-endian, version 1; sizes of a header, and where they are.
+        page[..7].copy_from_slice(b"\x7FELF\x02\x01\x01");
         page[32] = 64;
+        page[54] = 56;
         page[56] = u8::try_from(headers.len()).unwrap();
         for (index, [kind, offset, address, len]) in headers.iter().enumerate() {
             let at = 64 + index * 56;
