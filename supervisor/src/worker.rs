@@ -291,10 +291,11 @@ impl Worker {
                 }
                 self.shared.under_way.over()
             } else {
-                let Some(call) = self.shared.under_way.next() else {
+                let awaited = self.shared.under_way.next();
+                if awaited.is_none() {
                     return;
-                };
-                Some(call)
+                }
+                awaited
             };
             // Who was held up has another one receive.
             if let Some(call) = call
