@@ -8,6 +8,8 @@
 //! it has posted before the thread stops watching and looks again, in [`Bell::sleep`] or
 //! in [`Bell::share`].
 
+use std::time::Duration;
+
 use crate::end::End;
 use crate::futex::{self, Wake};
 use crate::sync::{AtomicU32, Ordering};
@@ -65,14 +67,19 @@ impl Bell<'_> {
         self.spinners.load(Ordering::SeqCst) != 0
     }
 
-    /// Looks once more, then sleeps until a client rings or `end` comes.
-    pub(crate) fn sleep<T>(&self, end: &End, look: impl FnOnce() -> Option<T>) -> Option<T> {
+    /// Looks once more, then sleeps until a client rings or `end` comes, or for `limit`.
+    pub(crate) fn sleep<T>(
+        &self,
+        end: &End,
+        limit: Option<Duration>,
+        look: impl FnOnce() -> Option<T>,
+    ) -> Option<T> {
         // Read first: a ring after this makes the futex's comparison fail.
         let rung = self.bell.load(Ordering::SeqCst);
         self.sleepers.fetch_add(1, Ordering::SeqCst);
         let found = look();
         if found.is_none() {
-            end.sleep(|| futex::wait(self.bell, rung, None));
+            end.sleep(|| futex::wait(self.bell, rung, limit));
         }
         self.sleepers.fetch_sub(1, Ordering::SeqCst);
         found

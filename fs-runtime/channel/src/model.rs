@@ -108,7 +108,7 @@ impl<const SLOTS: usize> Channel<SLOTS> {
                         .then(|| self.bell().watch(|| self.scan()))
                         .flatten()
                 })
-                .or_else(|| self.bell().sleep(&self.end, || self.scan()));
+                .or_else(|| self.bell().sleep(&self.end, None, || self.scan()));
             if found.is_some() {
                 break;
             }
@@ -285,7 +285,7 @@ fn next_unless_watched(channel: &Channel<1>) {
         false => channel.scan(),
     };
     while look()
-        .or_else(|| channel.bell().sleep(&channel.end, look))
+        .or_else(|| channel.bell().sleep(&channel.end, None, look))
         .is_none()
     {}
 }
@@ -328,7 +328,7 @@ fn loom_the_end_wakes_a_server_whose_bell_is_forged() {
             let channel = Arc::clone(&channel);
             thread::spawn(move || {
                 while !channel.end.has_come() {
-                    channel.bell().sleep(&channel.end, || None::<()>);
+                    channel.bell().sleep(&channel.end, None, || None::<()>);
                 }
             })
         };

@@ -132,6 +132,25 @@ fn a_late_reply_wakes_a_sleeping_client() {
 }
 
 #[test]
+fn a_request_is_served_though_who_promised_to_look_hangs() {
+    let (server, client) = pair();
+    server.leave_watching_to_others();
+    server.will_look();
+    let served = AtomicU64::new(0);
+    let all = thread::scope(|scope| {
+        scope.spawn(|| serve(&server, &served));
+        let all = (0..3).all(|_| {
+            let pending = client.post(b"ping", LONG).unwrap();
+            client.wait(&pending, LONG) && client.take(pending, &mut Vec::new()).is_ok()
+        });
+        server.looks_no_more();
+        server.close();
+        all
+    });
+    assert!(all, "nobody serves a request");
+}
+
+#[test]
 fn closing_ends_every_wait() {
     let (server, client) = pair();
     thread::scope(|scope| {
