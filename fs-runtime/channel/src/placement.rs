@@ -138,12 +138,15 @@ mod tests {
     #[test]
     fn a_thread_leaves_its_cpu_and_may_come_back() {
         let allowed = sched_getaffinity(None).unwrap();
-        let cpu = sched_getcpu();
-        let moved = leave_this_cpu().unwrap();
-        assert_eq!(moved, allowed.count() > 1);
-        assert_eq!(sched_getaffinity(None).unwrap(), allowed);
-        // The scheduler might bring it back at any moment; it does not within this one.
-        assert!(!moved || sched_getcpu() != cpu);
+        let leaves = || {
+            let cpu = sched_getcpu();
+            let moved = leave_this_cpu().unwrap();
+            assert_eq!(moved, allowed.count() > 1);
+            assert_eq!(sched_getaffinity(None).unwrap(), allowed);
+            !moved || sched_getcpu() != cpu
+        };
+        // The scheduler may bring it back at any moment; it does not each time.
+        assert!((0..20).any(|_| leaves()));
     }
 
     #[test]
