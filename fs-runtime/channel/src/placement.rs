@@ -161,14 +161,16 @@ mod tests {
     #[test]
     fn who_serves_the_kernel_leaves_the_cpu_that_is_watched_from() {
         let alone = sched_getaffinity(None).unwrap().count() == 1;
-        for watched in [true, false] {
+        let leaves = |watched: bool| {
             let mover = Mover::new();
             let cpu = here();
             leave(&AtomicU32::new(if watched { cpu } else { 0 }), &mover);
-            assert_eq!(mover.0.lock().is_some(), watched, "whether it moved");
-            // As above.
-            assert!(!watched || alone || here() != cpu);
-        }
+            let moved = mover.0.lock().is_some();
+            moved && (alone || here() != cpu)
+        };
+        // As above.
+        assert!((0..20).any(|_| leaves(true)));
+        assert!(!(0..20).any(|_| leaves(false)));
     }
 
     #[test]
