@@ -47,9 +47,9 @@ impl MountFacts {
 pub(crate) const BRIEF: Duration = Duration::from_millis(1);
 
 impl Answer {
-    /// Whether the answer may be written into the target's memory, which may take as long as the target
-    /// likes: in pages of a file system that hangs, or that the target itself has to provide.
-    pub(crate) fn may_hang(&self) -> bool {
+    /// Whether the answer may have a result. It is written into the target's memory, which may take as long
+    /// as the target likes: in pages of a file system that hangs, or that the target itself has to provide.
+    pub(crate) fn may_have_result(&self) -> bool {
         self.operation.is_lookup() && self.operation != Operation::Access
     }
 
@@ -96,7 +96,7 @@ impl Answer {
         let operation = self.operation;
         match *reply {
             Reply::NotMine(_) | Reply::Errno(_) => true,
-            Reply::Done => !operation.is_lookup() || operation == Operation::Access,
+            Reply::Done => !self.may_have_result(),
             Reply::Stat(_) => operation == Operation::Stat,
             Reply::Statfs(_) => operation == Operation::Statfs,
             Reply::Bytes(_) => matches!(operation, Readlink | Getxattr | Listxattr),

@@ -98,15 +98,12 @@ fn wait_for_all(
 
 /// Answers, in a thread of its own where that might hold up the others.
 fn finish(client: &Arc<Client>, call: SlowCall, reply: &mut Vec<u8>) {
-    if !call.answer.may_hang() {
+    if !call.answer.may_have_result() {
         return call.collect(client, reply);
     }
     // Whoever takes it out answers it: the thread, or this one when there is none to be had.
-    let (call, theirs) = {
-        let call = Arc::new(Mutex::new(Some(call)));
-        (Arc::clone(&call), call)
-    };
-    let their_client = Arc::clone(client);
+    let call = Arc::new(Mutex::new(Some(call)));
+    let (theirs, their_client) = (Arc::clone(&call), Arc::clone(client));
     let spawned = std::thread::Builder::new()
         .name("slow-answer".into())
         .spawn(move || {
@@ -126,7 +123,8 @@ fn finish(client: &Arc<Client>, call: SlowCall, reply: &mut Vec<u8>) {
 }
 
 impl SlowCall {
-    fn collect(self, client: &Client, reply: &mut Vec<u8>) {
+    /// Takes the reply and answers.
+    pub(crate) fn collect(self, client: &Client, reply: &mut Vec<u8>) {
         self.answer
             .collect(client, self.notification, self.pending, reply);
     }

@@ -17,37 +17,60 @@ use crate::answer::Answer;
 use crate::connection::Connection;
 use crate::slow::SlowCall;
 
-/// A forwarded call.
+/// A forwarded call, which may become a slow one.
 #[derive(Debug)]
 pub(crate) struct Call {
-    pub(crate) connection: Arc<Connection>,
-    pub(crate) notification: Notification,
-    pub(crate) pending: Pending,
-    pub(crate) answer: Answer,
-    pub(crate) posted: Instant,
+    connection: Arc<Connection>,
+    posted: Instant,
+    call: SlowCall,
 }
 
 impl Call {
+    /// One that was posted just now.
+    pub(crate) fn new(
+        connection: Arc<Connection>,
+        notification: Notification,
+        pending: Pending,
+        answer: Answer,
+    ) -> Call {
+        Call {
+            connection,
+            posted: Instant::now(),
+            call: SlowCall {
+                notification,
+                pending,
+                answer,
+                is_interrupted: false,
+            },
+        }
+    }
+
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    pub(crate) fn pending(&self) -> &Pending {
+        &self.call.pending
+    }
+
+    /// How long ago it was posted.
+    pub(crate) fn age(&self) -> Duration {
+        self.posted.elapsed()
+    }
+
     /// Whether there is a reply to collect, or will be none.
     pub(crate) fn is_over(&self) -> bool {
-        self.connection.client().is_over(&self.pending)
+        self.connection.client().is_over(&self.call.pending)
     }
 
     /// Takes the reply and answers.
     pub(crate) fn collect(self, buffer: &mut Vec<u8>) {
-        let client = self.connection.client();
-        self.answer
-            .collect(client, self.notification, self.pending, buffer);
+        self.call.collect(self.connection.client(), buffer);
     }
 
     /// Leaves it to the thread that waits for slow calls.
     pub(crate) fn hand_over(self) {
-        self.connection.hand_over(SlowCall {
-            notification: self.notification,
-            pending: self.pending,
-            answer: self.answer,
-            is_interrupted: false,
-        });
+        self.connection.hand_over(self.call);
     }
 }
 
@@ -109,7 +132,7 @@ impl UnderWay {
     /// Leaves those that were posted longer ago to the threads that wait for slow calls.
     pub(crate) fn rescue(&self, longer: Duration) {
         loop {
-            let is_late = |call: &mut Call| call.posted.elapsed() > longer;
+            let is_late = |call: &mut Call| call.age() > longer;
             let Some(call) = self.0.lock().calls.pop_front_if(is_late) else {
                 return;
             };

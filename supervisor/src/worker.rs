@@ -68,12 +68,8 @@ impl From<Reason> for Stop {
     }
 }
 
-/// A call on its way.
-struct Forwarded {
-    connection: Arc<Connection>,
-    pending: Pending,
-    answer: Answer,
-}
+/// A posted call: with whom, where its reply will be, and what is made of that.
+type Forwarded = (Arc<Connection>, Pending, Answer);
 
 /// How a reply was waited for.
 enum Awaited {
@@ -265,7 +261,7 @@ impl Worker {
         let Some(call) = self.begin(notification) else {
             return;
         };
-        if self.shared.turns.is_crowded() && call.connection.pace().is_quick() {
+        if self.shared.turns.is_crowded() && call.connection().pace().is_quick() {
             self.shared.under_way.begin(call);
             self.serve_side_by_side();
         } else {
@@ -282,7 +278,7 @@ impl Worker {
             };
             let call = if let Some(notification) = next {
                 match self.begin(notification) {
-                    Some(call) if call.connection.pace().is_quick() => {
+                    Some(call) if call.connection().pace().is_quick() => {
                         self.shared.under_way.add(call);
                     }
                     // The others are not to wait for a slow file system.
@@ -320,17 +316,9 @@ impl Worker {
             }
         }
         match self.forward(&mut notification, started) {
-            Ok(Forwarded {
-                connection,
-                pending,
-                answer,
-            }) => Some(Call {
-                connection,
-                notification,
-                pending,
-                answer,
-                posted: Instant::now(),
-            }),
+            Ok((connection, pending, answer)) => {
+                Some(Call::new(connection, notification, pending, answer))
+            }
             Err(stop) => {
                 self.stop(notification, &stop, started);
                 None
@@ -395,11 +383,7 @@ impl Worker {
             notification.set_forwarded(connection.trace(&self.shared.heirs, &slot));
         }
         let pending = connection.client().post_in(slot, &self.request);
-        Ok(Forwarded {
-            connection,
-            pending,
-            answer,
-        })
+        Ok((connection, pending, answer))
     }
 
     fn tell_fast_path(&self, tid: u32, event: Event) {
@@ -437,13 +421,7 @@ impl Worker {
             is_taken_over: true,
             ..self.answer(&call, mount.facts(), started)
         };
-        Some(Call {
-            connection,
-            notification,
-            pending,
-            answer,
-            posted: Instant::now(),
-        })
+        Some(Call::new(connection, notification, pending, answer))
     }
 
     /// A program's bootstrap asks for the agent.
@@ -535,10 +513,10 @@ impl Worker {
 
     /// Waits for a reply, but does not keep other calls waiting for long.
     fn wait_a_while(&self, call: &Call) -> Awaited {
-        let (client, pending) = (call.connection.client(), &call.pending);
-        let pace = call.connection.pace();
+        let (client, pending) = (call.connection().client(), call.pending());
+        let pace = call.connection().pace();
         if call.is_over() {
-            pace.note_at_most(call.posted.elapsed());
+            pace.note_at_most(call.age());
             return Awaited::Soon;
         }
         let began = Instant::now();

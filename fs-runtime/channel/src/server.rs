@@ -93,19 +93,21 @@ impl Server {
                 true => None,
                 false => self.scan(),
             };
-            let found = match trusts_others {
+            let mut found = match trusts_others {
                 true => scan_unless_watched(),
                 false => self.scan(),
-            };
-            let began = Instant::now();
-            let found = found
-                .or_else(|| if others { None } else { self.watch(|| false) })
-                .or_else(|| bell.sleep(&self.end, others.then_some(TRUST), scan_unless_watched));
+            }
+            .or_else(|| if others { None } else { self.watch(|| false) });
+            if found.is_none() {
+                let limit = others.then_some(TRUST);
+                let began = Instant::now();
+                found = bell.sleep(&self.end, limit, scan_unless_watched);
+                trusts_others = began.elapsed() < TRUST;
+            }
             if let Some(ticket) = found {
                 self.take(&ticket, buf);
                 return Some(ticket);
             }
-            trusts_others = began.elapsed() < TRUST;
         }
     }
 

@@ -253,12 +253,6 @@ impl Session {
             || self.follows.load(Ordering::Acquire) && self.notes.has(unique)
     }
 
-    /// Whether a message answers a request of the bypass door.
-    pub(crate) fn is_answer(&self, message: &[u8]) -> bool {
-        OutHeader::ref_from_prefix(message)
-            .is_ok_and(|(header, _)| header.unique & (MARK | INTERRUPT) == MARK)
-    }
-
     /// The daemon answers a request of the bypass door, or an interrupt of one.
     fn answered(&self, unique: u64, error: i32, message: &[u8]) -> Reply {
         let len = message.len();

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use finesse_fuse::doors::{Attendant, Promise};
 use parking_lot::Mutex;
 
-use crate::abi::{Message, Request, opcode};
+use crate::abi::{INTERRUPT, MARK, Message, Request, opcode};
 use crate::calls::Call;
 use crate::device;
 use crate::fiber::{self, Fiber, Left, Wants};
@@ -438,11 +438,11 @@ fn will_be_back(session: &Arc<Session>) {
     });
 }
 
-/// Looks at a message that the daemon writes to `fd`.
-pub(crate) fn replied(fd: RawFd, message: Vec<u8>) -> Reply {
+/// Looks at a message that the daemon writes to `fd`, a reply to `unique`.
+pub(crate) fn replied(fd: RawFd, unique: u64, message: Vec<u8>) -> Reply {
     match current() {
         Some(session) => {
-            if session.is_answer(&message) {
+            if unique & (MARK | INTERRUPT) == MARK {
                 will_be_back(&session);
             }
             let reply = session.replied(fd, message);

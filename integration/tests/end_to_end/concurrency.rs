@@ -6,11 +6,11 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
-use nix::sys::signal::{SIGCONT, kill};
 use nix::unistd::Pid;
 
 use crate::guest::{self, Kind};
 use crate::report::Report;
+use crate::survival::Silent;
 use crate::timed;
 use crate::tree;
 use crate::twins::{Setting, Twins};
@@ -144,15 +144,6 @@ fn both_doors_at_once() {
     }
 }
 
-/// Lets a process go on when the test ends.
-struct GoesOn(Pid);
-
-impl Drop for GoesOn {
-    fn drop(&mut self) {
-        let _ = kill(self.0, SIGCONT);
-    }
-}
-
 /// A worker cannot read a path or write a result, and waits, maybe with calls of others in its hands.
 #[test]
 fn memory_that_hangs_holds_up_no_other_call() {
@@ -163,7 +154,8 @@ fn memory_that_hangs_holds_up_no_other_call() {
         return;
     };
     let server = twins.plain.mounted.pid().unwrap();
-    let goes_on = GoesOn(Pid::from_raw(i32::try_from(server).unwrap()));
+    // The guest stops it.
+    let silent = Silent(Pid::from_raw(i32::try_from(server).unwrap()));
     for threads in [2, 8] {
         // Another one each time: the kernel keeps what was read.
         let name = format!("names-{threads}");
@@ -185,5 +177,5 @@ fn memory_that_hangs_holds_up_no_other_call() {
             "{threads}: {done:?}"
         );
     }
-    drop(goes_on);
+    drop(silent);
 }

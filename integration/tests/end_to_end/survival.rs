@@ -529,7 +529,7 @@ fn a_file_system_comes_back_unseen() {
 }
 
 /// A file system that does not answer, until this is dropped.
-struct Silent(Pid);
+pub(crate) struct Silent(pub(crate) Pid);
 
 impl Silent {
     fn new(pid: Pid) -> Silent {

@@ -115,7 +115,7 @@ unsafe fn look(fd: c_int, parts: &[iovec]) -> Option<ssize_t> {
                 message.extend_from_slice(bytes);
             }
         }
-        turn::replied(fd, message)
+        turn::replied(fd, header.unique, message)
     })?;
     match reply {
         Reply::Pass | Reply::PassAll => None,
