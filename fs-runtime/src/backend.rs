@@ -187,6 +187,12 @@ pub trait Backend: Send + Sync {
         true
     }
 
+    /// Whether [`super::doors::Doors`] is told what requests of the kernel change only while a
+    /// supervisor is there.
+    fn changes_untold(&self) -> bool {
+        false
+    }
+
     /// Whether the file system has threads that look for requests (`Attendant`).
     fn attends(&self) -> bool {
         false

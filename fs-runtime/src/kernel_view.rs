@@ -56,12 +56,12 @@ impl Limits {
 
 /// A name in a directory, hashed. Two names with one hash share their fate.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(crate) struct NameKey(u64);
+pub struct NameKey(u64);
 
 /// A point in the order of bypassed changes. Attributes that a request read after it are
 /// current unless a later change touched their node.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Moment(u64);
+pub struct Moment(u64);
 
 /// See the module.
 #[derive(Debug)]
@@ -98,12 +98,12 @@ impl KernelView {
     }
 
     /// The hash under which `name` in `parent` is recorded.
-    pub(crate) fn key(&self, parent: INodeNo, name: &OsStr) -> NameKey {
+    pub fn key(&self, parent: INodeNo, name: &OsStr) -> NameKey {
         NameKey(self.hasher.hash_one((parent.0, name)))
     }
 
     /// Taken when a kernel request arrives, before the file system sees it.
-    pub(crate) fn moment(&self) -> Moment {
+    pub fn moment(&self) -> Moment {
         Moment(self.changes.load(Ordering::SeqCst))
     }
 
@@ -113,7 +113,7 @@ impl KernelView {
     /// attributes for `attr_ttl`, and counts one look-up. Returns the time-outs that both
     /// may still have: none when a bypassed change overtook the request, for the kernel
     /// trusts owner and mode of a name that it need not look up, however old they are.
-    pub(crate) fn gave_entry(
+    pub fn gave_entry(
         &self,
         parent: INodeNo,
         name: NameKey,
@@ -139,7 +139,7 @@ impl KernelView {
 
     /// The kernel gets the attributes of `node`; returns the time-out that they may still
     /// have. `reported` is the inode number in them.
-    pub(crate) fn gave_attr(
+    pub fn gave_attr(
         &self,
         node: INodeNo,
         reported: INodeNo,
@@ -153,39 +153,39 @@ impl KernelView {
     /// The kernel gets the directory `node`, or its attributes, with the inode number
     /// `number`. Told before the reply is written, and after the look-up is counted.
     pub fn gave_directory(&self, node: INodeNo, number: INodeNo) {
+        self.nodes(node).lock().numbered(node);
         self.numbers.directory(node, number);
     }
 
     /// opendir was answered with `FOPEN_CACHE_DIR`.
-    pub(crate) fn gave_directory_pages(&self, node: INodeNo) {
+    pub fn gave_directory_pages(&self, node: INodeNo) {
         self.nodes(node).lock().gave_pages(node);
     }
 
     /// opendir is not implemented: the kernel caches all directories on its own
     /// (`no_opendir` in fs/fuse/file.c).
-    pub(crate) fn gave_all_directory_pages(&self) {
+    pub fn gave_all_directory_pages(&self) {
         self.all_pages.store(true, Ordering::Relaxed);
     }
 
     /// The kernel takes back `lookups` look-ups.
     pub fn forgot(&self, node: INodeNo, lookups: u64) {
         let mut nodes = self.nodes(node).lock();
-        nodes.forgot(node, lookups);
         // Under the lock: a look-up that is answered meanwhile is counted before or after
         // both.
-        if node != INodeNo::ROOT && !nodes.knows(node) {
+        if nodes.forgot(node, lookups) {
             self.numbers.gone(node);
         }
     }
 
     /// The kernel removed the name itself and keeps no entry for it.
-    pub(crate) fn dropped_name(&self, name: NameKey) {
+    pub fn dropped_name(&self, name: NameKey) {
         self.names(name).lock().drop_name(name);
     }
 
     /// The kernel renamed: its entry moves with its time-out, or both change places
     /// (`fuse_rename_common` in fs/fuse/dir.c, d_move).
-    pub(crate) fn moved_name(&self, from: NameKey, to: NameKey, exchange: bool) {
+    pub fn moved_name(&self, from: NameKey, to: NameKey, exchange: bool) {
         let moving = self.names(from).lock().drop_name(from);
         let replaced = self.names(to).lock().drop_name(to);
         self.put_back(to, moving);
@@ -204,7 +204,7 @@ impl KernelView {
     // Bypass door.
 
     /// Whether the kernel may hold the node (it always holds the root).
-    pub(crate) fn knows(&self, node: INodeNo) -> bool {
+    pub fn knows(&self, node: INodeNo) -> bool {
         node == INodeNo::ROOT || self.nodes(node).lock().knows(node)
     }
 

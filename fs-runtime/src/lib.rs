@@ -84,7 +84,7 @@ pub mod doors {
     pub use crate::kernel_door::{
         AttrNote, DoorLink, Doors, EntryNote, Held, ListingNote, NameCache, OpenNote, Settle,
     };
-    pub use crate::kernel_view::KernelView;
+    pub use crate::kernel_view::{KernelView, Moment, NameKey};
     pub use crate::waiting::hear_of_waits;
     pub use fuser::SessionACL;
 }

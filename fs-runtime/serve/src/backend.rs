@@ -299,6 +299,10 @@ impl Backend for Daemon {
         self.mode.supervisor_came()
     }
 
+    fn changes_untold(&self) -> bool {
+        true
+    }
+
     fn supervisor_went(&self) {
         self.mode.supervisor_went();
     }

@@ -5,14 +5,15 @@
 //! that is not there (unionfs-fuse answers ERANGE). When such a request fails, the daemon is
 //! asked whether the name is there, and if not, the kernel hears what it would have found.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 
 use finesse_fuse::Errno;
 use finesse_fuse::doors::{CallId, Caller};
 use zerocopy::FromBytes;
 
-use crate::abi::{EntryOut, ForgetIn, Message, Rename2In, RenameIn, Request, opcode};
+use crate::abi::{EntryOut, ForgetIn, Message, Request, opcode};
 use crate::post::Post;
+use crate::purpose::Purpose;
 
 /// The name that a request takes away, and for whom.
 #[derive(Debug)]
@@ -24,13 +25,12 @@ pub(crate) struct Doubt {
 
 impl Doubt {
     /// `None`: the request takes no name away.
-    pub(crate) fn of(request: &Request<'_>) -> Option<Doubt> {
-        let name: &OsStr = match request.header.opcode {
-            opcode::UNLINK | opcode::RMDIR => request.name(),
-            opcode::RENAME => request.name_after(size_of::<RenameIn>()),
-            opcode::RENAME2 => request.name_after(size_of::<Rename2In>()),
-            _ => None,
-        }?;
+    pub(crate) fn of(request: &Request<'_>, purpose: &Purpose<'_>) -> Option<Doubt> {
+        let name = match purpose {
+            Purpose::Remove(name) => name,
+            Purpose::Rename(it) => it.from,
+            _ => return None,
+        };
         let header = &request.header;
         Some(Doubt {
             caller: Caller {

@@ -3,9 +3,10 @@
 use std::ffi::OsStr;
 use std::sync::Arc;
 
+use finesse_fuse::INodeNo;
 use finesse_fuse::doors::{Gate, Held};
 
-use crate::abi::{Rename2In, RenameIn, Request, opcode};
+use crate::purpose::Purpose;
 
 /// The gates of one request, as the kernel's own locks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -18,29 +19,22 @@ pub(crate) enum Gates<'r> {
 }
 
 impl<'r> Gates<'r> {
-    pub(crate) fn of(request: &Request<'r>) -> Self {
-        let node = request.header.nodeid;
-        match request.header.opcode {
-            opcode::LOOKUP => {
-                let name = request.name();
-                name.map_or(Gates::None, |name| Gates::Look(node, name))
-            }
-            opcode::READDIR | opcode::READDIRPLUS => Gates::List(node),
-            opcode::MKNOD
-            | opcode::MKDIR
-            | opcode::SYMLINK
-            | opcode::LINK
-            | opcode::CREATE
-            | opcode::UNLINK
-            | opcode::RMDIR => Gates::Change(node),
-            opcode::RENAME => Gates::pair(node, request.body::<RenameIn>().map(|it| it.0.newdir)),
-            opcode::RENAME2 => Gates::pair(node, request.body::<Rename2In>().map(|it| it.0.newdir)),
-            _ => Gates::None,
+    /// Of a request for `purpose`, to the directory `node`.
+    pub(crate) fn of(node: INodeNo, purpose: &Purpose<'r>) -> Self {
+        match *purpose {
+            Purpose::LookUp(name) => Gates::Look(node.0, name),
+            Purpose::List | Purpose::ListPlus => Gates::List(node.0),
+            Purpose::Make(..) | Purpose::Remove(_) => Gates::Change(node.0),
+            Purpose::Rename(it) => Gates::ChangeTwo(node.0, it.newdir.0),
+            Purpose::MakeUnnamed
+            | Purpose::Attributes
+            | Purpose::Statx
+            | Purpose::SetAttributes
+            | Purpose::Open
+            | Purpose::OpenDirectory
+            | Purpose::Change(_)
+            | Purpose::Other => Gates::None,
         }
-    }
-
-    fn pair(node: u64, other: Option<u64>) -> Self {
-        other.map_or(Gates::None, |other| Gates::ChangeTwo(node, other))
     }
 
     /// Enters if nobody has to be waited for.

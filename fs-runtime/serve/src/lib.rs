@@ -16,7 +16,8 @@
 //!   other small leaves.
 //! * `turn`: what a thread of the daemon does in its read.
 //! * `session`: one mount: requests and replies as they pass.
-//! * `note`, `gates`, `link`, `notify`, `doubt`: what is done about each of them.
+//! * `purpose`: what a request of the kernel is for; `note`, `gates`, `link`, `notify`, `doubt`:
+//!   what is done about it, and `unwatched` while nobody comes through the door.
 //! * `pipes`: requests that the daemon wants spliced.
 //! * `backend`: the daemon as the bypass door sees it, above `post` (its `mailbox` and
 //!   the `calls` under way).
@@ -43,9 +44,11 @@ mod note;
 mod notify;
 mod pipes;
 mod post;
+mod purpose;
 mod session;
 mod settings;
 mod threads;
 mod turn;
+mod unwatched;
 mod ushers;
 mod waiter;

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 
 use crate::device;
 use crate::kick::Kick;
+use crate::unwatched::{Asked, Unwatched};
 use crate::waiter::Waiter;
 
 /// How long the daemon may take to notice.
@@ -29,6 +30,7 @@ pub(crate) struct Mode {
     supervisors: Mutex<usize>,
     threads: Mutex<Vec<Arc<Waiter>>>,
     devices: Mutex<Vec<RawFd>>,
+    unwatched: Unwatched,
     ungated: Arc<AtomicUsize>,
     aside: Arc<AtomicUsize>,
     kick: Option<Kick>,
@@ -73,6 +75,7 @@ impl Mode {
             supervisors: Mutex::new(0),
             threads: Mutex::default(),
             devices: Mutex::default(),
+            unwatched: Unwatched::new(),
             ungated: Arc::default(),
             aside: Arc::default(),
             kick: Kick::new(),
@@ -83,6 +86,25 @@ impl Mode {
     /// Whether the bypass door may hold a gate.
     pub(crate) fn is_watching(&self) -> bool {
         self.watching.load(Ordering::SeqCst)
+    }
+
+    /// Whether the request `unique` needs no gate, as nobody may come through the bypass door
+    /// before it is answered.
+    pub(crate) fn goes_unwatched(
+        &self,
+        unique: u64,
+        asked: impl FnOnce() -> Option<Asked>,
+    ) -> bool {
+        !self.is_watching()
+            && asked().is_some_and(|asked| {
+                let watched = || self.is_watching();
+                self.unwatched.keep(unique, asked, watched)
+            })
+    }
+
+    /// The requests that went unwatched.
+    pub(crate) fn unwatched(&self) -> &Unwatched {
+        &self.unwatched
     }
 
     /// What becomes of a request that cannot pass its gate.
@@ -204,6 +226,7 @@ impl Mode {
 
     /// The session is over.
     pub(crate) fn end(&self) {
+        self.unwatched.clear();
         self.set_blocking(true);
     }
 
@@ -215,9 +238,13 @@ impl Mode {
         self.watching.store(true, Ordering::SeqCst);
         self.set_blocking(false);
         let end = Instant::now() + PATIENCE;
-        while !self.kick_readers() || self.ungated.load(Ordering::SeqCst) != 0 {
+        let under_way = || !self.unwatched.is_empty() || self.ungated.load(Ordering::SeqCst) != 0;
+        while !self.kick_readers() || under_way() {
             if Instant::now() > end {
-                log::warn!("the daemon's threads cannot be woken; no supervisor is served");
+                log::warn!(
+                    "the daemon's threads cannot be woken, or take long for a request: no \
+                     supervisor is served"
+                );
                 return false;
             }
             std::thread::sleep(POLL);

@@ -7,16 +7,16 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 
 use finesse_fuse::doors::{AttrNote, Doors, EntryNote, Held, ListingNote, OpenNote, Settle};
-use finesse_fuse::{Errno, FopenFlags, INodeNo, RenameFlags};
+use finesse_fuse::{Errno, FopenFlags, INodeNo};
 use parking_lot::Mutex;
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::abi::{
-    Attr, AttrOut, CopyFileRangeIn, CreateIn, DirentPlus, EntryOut, LinkIn, MkdirIn, MknodIn,
-    OpenOut, Rename2In, RenameIn, Request, StatxOut, direntplus_len, opcode, ttl,
+    Attr, AttrOut, DirentPlus, EntryOut, OpenOut, Request, StatxOut, Timed, direntplus_len,
 };
 use crate::doubt::Doubt;
 use crate::mode::Counted;
+use crate::purpose::Purpose;
 
 /// Left by a request until its reply.
 #[derive(Debug)]
@@ -69,11 +69,11 @@ impl Note {
     /// The note of a request that has passed its gates; `None` for one that leaves none.
     pub(crate) fn of(
         doors: &Arc<Doors>,
-        request: &Request<'_>,
+        (node, purpose): (INodeNo, &Purpose<'_>),
         held: Held,
         device: RawFd,
     ) -> Option<Note> {
-        let kind = Kind::of(doors, request, held)?;
+        let kind = Kind::of(doors, node, purpose, held)?;
         Some(Note {
             doors: Arc::clone(doors),
             kind,
@@ -90,8 +90,8 @@ impl Note {
     }
 
     /// A bypassed change may have overtaken it.
-    pub(crate) fn doubting(mut self, request: &Request<'_>) -> Self {
-        self.doubt = Doubt::of(request);
+    pub(crate) fn doubting(mut self, request: &Request<'_>, purpose: &Purpose<'_>) -> Self {
+        self.doubt = Doubt::of(request, purpose);
         self
     }
 
@@ -154,64 +154,33 @@ impl Settled {
 }
 
 impl Kind {
-    fn of(doors: &Arc<Doors>, request: &Request<'_>, held: Held) -> Option<Kind> {
-        let node = INodeNo(request.header.nodeid);
-        let change = |held, name: &OsStr, linked| {
-            Kind::Entry(EntryNote::change_holding(doors, held, node, name, linked))
-        };
-        let removal = |held, name| {
-            let settle = Settle::removal_holding(doors, held, node, name);
-            Kind::Settle(settle)
-        };
-        let rename = |held, (from, to): (&OsStr, &OsStr), newdir, flags| {
-            let (from, to) = ((node, from), (INodeNo(newdir), to));
-            Kind::Settle(Settle::rename_holding(doors, held, from, to, flags))
-        };
-        let attributes = |node| Kind::Settle(Settle::attributes(doors, node));
-        Some(match request.header.opcode {
-            opcode::LOOKUP => {
-                let name = request.name()?;
+    fn of(doors: &Arc<Doors>, node: INodeNo, purpose: &Purpose<'_>, held: Held) -> Option<Kind> {
+        Some(match *purpose {
+            Purpose::LookUp(name) => {
                 Kind::Entry(EntryNote::look_up_holding(doors, held, node, name))
             }
             // It has no name, but is a node that the kernel gets.
-            opcode::TMPFILE => {
+            Purpose::MakeUnnamed => {
                 let name = OsStr::new("");
                 Kind::Entry(EntryNote::look_up_holding(doors, held, node, name))
             }
-            opcode::MKNOD => change(held, request.name_after(size_of::<MknodIn>())?, None),
-            opcode::MKDIR => change(held, request.name_after(size_of::<MkdirIn>())?, None),
-            opcode::CREATE => change(held, request.name_after(size_of::<CreateIn>())?, None),
-            opcode::SYMLINK => change(held, request.name()?, None),
-            opcode::LINK => {
-                let old = INodeNo(request.body::<LinkIn>()?.0.oldnodeid);
-                change(held, request.name_after(size_of::<LinkIn>())?, Some(old))
+            Purpose::Make(name, linked) => {
+                Kind::Entry(EntryNote::change_holding(doors, held, node, name, linked))
             }
-            opcode::UNLINK | opcode::RMDIR => removal(held, request.name()?),
-            opcode::RENAME => {
-                let newdir = request.body::<RenameIn>()?.0.newdir;
-                let names = request.names_after(size_of::<RenameIn>())?;
-                rename(held, names, newdir, RenameFlags::empty())
+            Purpose::Remove(name) => Kind::Settle(Settle::removal_holding(doors, held, node, name)),
+            Purpose::Rename(it) => {
+                let (from, to) = ((node, it.from), (it.newdir, it.to));
+                Kind::Settle(Settle::rename_holding(doors, held, from, to, it.flags))
             }
-            opcode::RENAME2 => {
-                let body = request.body::<Rename2In>()?.0;
-                let names = request.names_after(size_of::<Rename2In>())?;
-                let flags = RenameFlags::from_bits_retain(body.flags);
-                rename(held, names, body.newdir, flags)
-            }
-            opcode::GETATTR => Kind::Attributes(AttrNote::question(doors, node), node),
-            opcode::STATX => Kind::Statx(AttrNote::question(doors, node), node),
-            opcode::SETATTR => Kind::Attributes(AttrNote::change(doors, node), node),
-            opcode::OPEN => Kind::Open(OpenNote::File(AttrNote::change(doors, node))),
-            opcode::OPENDIR => Kind::Open(OpenNote::Directory(Arc::clone(doors), node)),
-            opcode::READDIR => Kind::Listing(held),
-            opcode::READDIRPLUS => Kind::ListingPlus(ListingNote::holding(doors, held, node)),
-            opcode::WRITE | opcode::SETXATTR | opcode::REMOVEXATTR | opcode::FALLOCATE => {
-                attributes(node)
-            }
-            opcode::COPY_FILE_RANGE | opcode::COPY_FILE_RANGE_64 => {
-                attributes(INodeNo(request.body::<CopyFileRangeIn>()?.0.nodeid_out))
-            }
-            _ => return None,
+            Purpose::Attributes => Kind::Attributes(AttrNote::question(doors, node), node),
+            Purpose::Statx => Kind::Statx(AttrNote::question(doors, node), node),
+            Purpose::SetAttributes => Kind::Attributes(AttrNote::change(doors, node), node),
+            Purpose::Open => Kind::Open(OpenNote::File(AttrNote::change(doors, node))),
+            Purpose::OpenDirectory => Kind::Open(OpenNote::Directory(Arc::clone(doors), node)),
+            Purpose::List => Kind::Listing(held),
+            Purpose::ListPlus => Kind::ListingPlus(ListingNote::holding(doors, held, node)),
+            Purpose::Change(node) => Kind::Settle(Settle::attributes(doors, node)),
+            Purpose::Other => return None,
         })
     }
 }
@@ -230,44 +199,9 @@ fn give_entry(doors: &Doors, note: EntryNote, body: &mut [u8]) -> Settled {
     }
 }
 
-/// The replies that have attributes and one time-out.
-trait Timed: FromBytes + IntoBytes {
-    fn valid(&mut self) -> (&mut u64, &mut u32);
-    fn number(&self) -> u64;
-    fn is_directory(&self) -> bool;
-}
-
-impl Timed for AttrOut {
-    fn valid(&mut self) -> (&mut u64, &mut u32) {
-        (&mut self.attr_valid, &mut self.attr_valid_nsec)
-    }
-
-    fn number(&self) -> u64 {
-        self.attr.ino
-    }
-
-    fn is_directory(&self) -> bool {
-        self.attr.is_directory()
-    }
-}
-
-impl Timed for StatxOut {
-    fn valid(&mut self) -> (&mut u64, &mut u32) {
-        (&mut self.attr_valid, &mut self.attr_valid_nsec)
-    }
-
-    fn number(&self) -> u64 {
-        self.ino
-    }
-
-    fn is_directory(&self) -> bool {
-        u32::from(self.mode) & libc::S_IFMT == libc::S_IFDIR
-    }
-}
-
 fn give_attributes<T>(doors: &Doors, note: AttrNote, node: INodeNo, body: &mut [u8]) -> Settled
 where
-    T: Timed + zerocopy::KnownLayout,
+    T: Timed + FromBytes + IntoBytes + zerocopy::KnownLayout,
 {
     let Ok((out, _)) = T::mut_from_prefix(body) else {
         return Settled::default();
@@ -276,10 +210,8 @@ where
     if out.is_directory() {
         doors.view.gave_directory(node, number);
     }
-    let (seconds, nanoseconds) = out.valid();
-    let asked = ttl(*seconds, *nanoseconds);
-    let left = note.gave(number, asked);
-    (*seconds, *nanoseconds) = (left.as_secs(), left.subsec_nanos());
+    let left = note.gave(number, out.ttl());
+    out.set_ttl(left);
     Settled::default()
 }
 

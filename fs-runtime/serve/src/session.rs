@@ -1,5 +1,6 @@
 //! One mount of the daemon, from FUSE_INIT to its end.
 
+use std::borrow::Cow;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -29,7 +30,9 @@ use crate::mount;
 use crate::note::{Note, Notes};
 use crate::notify::{self, Notifier, ToKernel};
 use crate::post::Post;
+use crate::purpose::Purpose;
 use crate::threads;
+use crate::unwatched::Asked;
 use crate::ushers::{Errand, Ushers};
 use crate::{device, settings};
 
@@ -133,6 +136,40 @@ impl Session {
         }
     }
 
+    /// Whether a request that was read is the daemon's as it is, as nobody may come through the
+    /// bypass door. Otherwise nothing is done about it yet.
+    pub(crate) fn arrives_unwatched(&self, bytes: &[u8]) -> bool {
+        if !self.follows.load(Ordering::Acquire) {
+            return false;
+        }
+        let Some(request) = Request::parse(bytes) else {
+            return false;
+        };
+        let node = INodeNo(request.header.nodeid);
+        if self.mode.is_watching() || !matches!(link::answer(&self.doors, &request), About::Other) {
+            return false;
+        }
+        match request.header.opcode {
+            opcode::INIT | opcode::DESTROY | opcode::BATCH_FORGET => false,
+            opcode::FORGET => {
+                if let Some((forget, _)) = request.body::<ForgetIn>() {
+                    self.doors.view.forgot(node, forget.nlookup);
+                }
+                true
+            }
+            _ => {
+                let purpose = Purpose::of(&request);
+                matches!(purpose, Purpose::Other)
+                    || self.goes_unwatched(request.header.unique, node, &purpose)
+            }
+        }
+    }
+
+    fn goes_unwatched(&self, unique: u64, node: INodeNo, purpose: &Purpose<'_>) -> bool {
+        let asked = || Asked::of(&self.doors.view, node, purpose);
+        self.mode.goes_unwatched(unique, asked)
+    }
+
     /// Looks at a request that was read from `device`.
     pub(crate) fn arrived(self: &Arc<Self>, device: RawFd, bytes: &mut [u8]) -> Verdict {
         let whole = Verdict::Deliver(bytes.len());
@@ -177,12 +214,17 @@ impl Session {
     /// Lets a request through its gates, or sets it aside.
     fn admit(self: &Arc<Self>, device: RawFd, request: &Request<'_>, bytes: &[u8]) -> Verdict {
         let deliver = Verdict::Deliver(bytes.len());
-        let (gates, unique) = (Gates::of(request), request.header.unique);
+        let purpose = Purpose::of(request);
+        let (node, unique) = (INodeNo(request.header.nodeid), request.header.unique);
+        if matches!(purpose, Purpose::Other) {
+            return deliver;
+        }
+        let gates = Gates::of(node, &purpose);
         if let Some(held) = gates.try_enter(&self.doors.gate) {
-            if let Some(note) = Note::of(&self.doors, request, held, device) {
+            if let Some(note) = Note::of(&self.doors, (node, &purpose), held, device) {
                 let watched = self.mode.is_watching();
                 let note = if watched {
-                    note.doubting(request)
+                    note.doubting(request, &purpose)
                 } else {
                     note
                 };
@@ -193,7 +235,7 @@ impl Session {
         match self.mode.stopped() {
             Stopped::Ungated(counted) => {
                 let held = finesse_fuse::doors::Held::Nothing;
-                if let Some(note) = Note::of(&self.doors, request, held, device) {
+                if let Some(note) = Note::of(&self.doors, (node, &purpose), held, device) {
                     self.notes.keep(unique, note.ungated(counted));
                 }
                 deliver
@@ -202,9 +244,10 @@ impl Session {
                 let message = Message::of_kernel(bytes);
                 let errand = move |session: &Arc<Session>| {
                     let note = Request::parse(message.as_bytes()).and_then(|request| {
-                        let held = Gates::of(&request).enter(&session.doors.gate);
-                        let note = Note::of(&session.doors, &request, held, device)?;
-                        Some(note.doubting(&request))
+                        let purpose = Purpose::of(&request);
+                        let held = Gates::of(node, &purpose).enter(&session.doors.gate);
+                        let note = Note::of(&session.doors, (node, &purpose), held, device)?;
+                        Some(note.doubting(&request, &purpose))
                     });
                     if let Some(note) = note {
                         session.notes.keep(unique, note);
@@ -250,7 +293,8 @@ impl Session {
         unique == 0
             || unique & MARK != 0
             || unique == self.greeting.load(Ordering::Acquire)
-            || self.follows.load(Ordering::Acquire) && self.notes.has(unique)
+            || self.follows.load(Ordering::Acquire)
+                && (self.mode.unwatched().find(unique).is_some() || self.notes.has(unique))
     }
 
     /// The daemon answers a request of the bypass door, or an interrupt of one.
@@ -307,6 +351,30 @@ impl Session {
             return Reply::Done(len, 0);
         }
         self.pass_on(note, error, message)
+    }
+
+    /// Gives the kernel, by `write`, the reply to a request that went unwatched; `None` for
+    /// that to any other.
+    pub(crate) fn reply_unwatched<'b>(
+        &self,
+        header: &OutHeader,
+        body: impl FnOnce() -> Cow<'b, [u8]>,
+        write: impl FnOnce() -> Reply,
+    ) -> Option<Reply> {
+        let (view, unwatched) = (&self.doors.view, self.mode.unwatched());
+        let mut given = Cow::default();
+        let asked = unwatched.answered(header.unique, |asked| {
+            given = body();
+            asked.record(view, header.error.saturating_neg(), &given);
+        })?;
+        let reply = write();
+        if matches!(reply, Reply::Done(-1, _)) && header.error == 0 {
+            asked.not_taken(view, &given);
+        }
+        if asked.lasts() {
+            unwatched.is_over(header.unique);
+        }
+        Some(reply)
     }
 
     /// Gives the kernel a reply that leaves `note` behind, with `error`.

@@ -1,16 +1,17 @@
 //! What a thread of the daemon does in its read of /dev/fuse, step by step. The steps that
 //! may sleep are taken by `crate::interpose`, with nothing of ours on the stack.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use finesse_fuse::doors::{Attendant, Promise};
 use parking_lot::Mutex;
 
-use crate::abi::{INTERRUPT, MARK, Message, Request, opcode};
+use crate::abi::{INTERRUPT, MARK, Message, OutHeader, Request, opcode};
 use crate::calls::Call;
 use crate::device;
 use crate::fiber::{self, Fiber, Left, Wants};
@@ -55,6 +56,9 @@ pub(crate) enum Step {
 static CURRENT: Mutex<Option<Arc<Session>>> = Mutex::new(None);
 /// Whether there is a session. A hint for the daemon's other calls; relaxed.
 static SERVES: AtomicBool = AtomicBool::new(false);
+/// Changes whenever `CURRENT` does, under its lock. Relaxed: a thread that finds the old one
+/// might as well have come before the change.
+static ERA: AtomicU64 = AtomicU64::new(0);
 
 /// Every so many messages the kernel goes first.
 const KERNEL_FIRST: u32 = 8;
@@ -77,6 +81,7 @@ thread_local! {
 #[derive(Debug)]
 struct Here {
     session: Arc<Session>,
+    era: u64,
     waiter: Arc<Waiter>,
     turns: u32,
     /// Whether the daemon has been given something since it was last told of a signal.
@@ -106,18 +111,63 @@ pub(crate) fn serves() -> bool {
 }
 
 pub(crate) fn current() -> Option<Arc<Session>> {
+    Some(current_and_era()?.0)
+}
+
+fn current_and_era() -> Option<(Arc<Session>, u64)> {
     if !serves() {
         return None;
     }
-    CURRENT.lock().clone()
+    let current = CURRENT.lock();
+    Some((current.clone()?, ERA.load(Ordering::Relaxed)))
+}
+
+fn change_to(session: Option<Arc<Session>>) {
+    let mut current = CURRENT.lock();
+    SERVES.store(session.is_some(), Ordering::Relaxed);
+    ERA.fetch_add(1, Ordering::Relaxed);
+    *current = session;
+}
+
+/// Asks this thread, if it is one that reads, and of the current session.
+fn here<T>(ask: impl FnOnce(&Here) -> T) -> Option<T> {
+    let asked = HERE.try_with(|here| {
+        let here = here.try_borrow().ok()?;
+        let here = here.as_ref()?;
+        let current = serves() && here.era == ERA.load(Ordering::Relaxed);
+        current.then(|| ask(here))
+    });
+    asked.ok().flatten()
+}
+
+/// Whether this thread has nothing else to do than to read from `fd`. It has said so then.
+pub(crate) fn reads_at_once(fd: RawFd, room: usize) -> bool {
+    here(|here| here.reads_at_once(fd, room)).unwrap_or(false)
+}
+
+/// Whether the request that was read from `fd` is the daemon's as it is, as nobody may come
+/// through the bypass door.
+pub(crate) fn arrives_unwatched(fd: RawFd, bytes: &[u8]) -> bool {
+    here(|here| here.waiter.is_at(fd) && here.arrives_unwatched(bytes)).unwrap_or(false)
+}
+
+/// Sends the kernel a reply to a request that [`arrives_unwatched`] let pass.
+pub(crate) fn answers_unwatched<'b>(
+    header: &OutHeader,
+    body: impl FnOnce() -> Cow<'b, [u8]>,
+    write: impl FnOnce() -> Reply,
+) -> Option<Reply> {
+    // What another thread has read, this one may answer.
+    let session = here(|here| Arc::clone(&here.session)).or_else(current)?;
+    session.reply_unwatched(header, body, write)
 }
 
 /// The next step of a thread that reads up to `room` bytes from `fd`.
 pub(crate) fn step(fd: RawFd, room: usize, event: Event<'_>) -> Step {
-    let Some(session) = current() else {
+    let Some((session, era)) = current_and_era() else {
         return alone(fd, event);
     };
-    HERE.with_borrow_mut(|here| match enter(here, session, fd) {
+    HERE.with_borrow_mut(|here| match enter(here, (session, era), fd) {
         Ok(here) => here.step(fd, room, event),
         Err(error) => {
             log::warn!("the bypass door does not serve a thread of the daemon: {error}");
@@ -144,9 +194,7 @@ fn begin(fd: RawFd, request: &Request<'_>) {
         return;
     }
     fork::in_children(serve_no_more);
-    let mut current = CURRENT.lock();
-    *current = Session::greet(fd, request);
-    SERVES.store(current.is_some(), Ordering::Relaxed);
+    change_to(Session::greet(fd, request));
 }
 
 /// In a child: an atomic store, as a signal handler may do it.
@@ -164,7 +212,11 @@ fn plain(event: Event<'_>) -> Step {
 }
 
 /// This thread in `session`.
-fn enter(here: &mut Option<Here>, session: Arc<Session>, fd: RawFd) -> io::Result<&mut Here> {
+fn enter(
+    here: &mut Option<Here>,
+    (session, era): (Arc<Session>, u64),
+    fd: RawFd,
+) -> io::Result<&mut Here> {
     let known = here
         .as_ref()
         .is_some_and(|here| Arc::ptr_eq(&here.session, &session));
@@ -175,6 +227,7 @@ fn enter(here: &mut Option<Here>, session: Arc<Session>, fd: RawFd) -> io::Resul
         fiber::is_the_daemons();
         *here = Some(Here {
             session,
+            era,
             waiter,
             turns: 0,
             restless: true,
@@ -186,7 +239,7 @@ fn enter(here: &mut Option<Here>, session: Arc<Session>, fd: RawFd) -> io::Resul
     let Some(here) = here else {
         unreachable!("it was put there");
     };
-    if here.waiter.watch(device::borrow(fd))? && !here.session.mode.has(fd) {
+    if here.waiter.reads_from(device::borrow(fd)) && !here.session.mode.has(fd) {
         if !here.session.serves(fd) {
             return Err(io::Error::other("it reads from another mount"));
         }
@@ -196,6 +249,27 @@ fn enter(here: &mut Option<Here>, session: Arc<Session>, fd: RawFd) -> io::Resul
 }
 
 impl Here {
+    /// See the function of that name.
+    fn reads_at_once(&self, fd: RawFd, room: usize) -> bool {
+        let is_idle = self.asking.is_none() && self.promise.is_none() && !self.attends;
+        let reads = is_idle
+            && self.waiter.is_at(fd)
+            && !self.waiter.watches_device()
+            && !self.session.mode.is_watching()
+            && !self.session.post.mailbox.has_some();
+        if reads {
+            self.session.post.has_room(room);
+            self.read();
+        }
+        reads
+    }
+
+    /// See the function of that name.
+    fn arrives_unwatched(&self, bytes: &[u8]) -> bool {
+        self.waiter.says_it_reads(false);
+        self.promise.is_none() && self.restless && self.session.arrives_unwatched(bytes)
+    }
+
     fn step(&mut self, fd: RawFd, room: usize, event: Event<'_>) -> Step {
         let step = self.next(fd, room, event);
         // What the daemon does now may take long. A look at the device does not, nor should to forget.
@@ -293,6 +367,9 @@ impl Here {
     }
 
     fn read(&self) -> Step {
+        if !self.session.mode.is_watching() {
+            self.waiter.leave_device();
+        }
         self.waiter.says_it_reads(true);
         if self.restless {
             self.session.mode.may_sleep();
@@ -338,7 +415,15 @@ impl Here {
             }
             let mailbox = &self.session.post.mailbox;
             if mailbox.rest(&self.waiter) || mailbox.is_closed() {
-                let limit = if self.restless { FIRST_SLEEP } else { -1 };
+                // Who cannot be woken looks now and then.
+                let wakes = self.waiter.watch_device().inspect_err(|error| {
+                    log::warn!("a thread of the daemon cannot wait for both doors: {error}");
+                });
+                let limit = if self.restless || wakes.is_err() {
+                    FIRST_SLEEP
+                } else {
+                    -1
+                };
                 return Step::Sleep(self.waiter.descriptor(), limit);
             }
         }
@@ -449,8 +534,7 @@ pub(crate) fn replied(fd: RawFd, unique: u64, message: Vec<u8>) -> Reply {
             if reply == Reply::PassAll {
                 // As if this library were not there.
                 device::leave(fd);
-                SERVES.store(false, Ordering::Relaxed);
-                *CURRENT.lock() = None;
+                change_to(None);
             }
             reply
         }
@@ -464,8 +548,7 @@ pub(crate) fn closes(fd: RawFd) {
         && let Some(session) = current()
         && session.device_closes(fd)
     {
-        SERVES.store(false, Ordering::Relaxed);
-        *CURRENT.lock() = None;
+        change_to(None);
     }
     if device::is_pipe(fd) {
         pipes::closed(fd);

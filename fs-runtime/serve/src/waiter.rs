@@ -21,8 +21,9 @@ const DEVICE: u64 = 1;
 pub(crate) struct Waiter {
     epoll: OwnedFd,
     bell: OwnedFd,
-    /// The descriptor of /dev/fuse that is watched; -1: none yet.
+    /// The descriptor of /dev/fuse that the thread reads from; -1: none yet.
     device: AtomicI32,
+    watches_device: AtomicBool,
     /// Whether the thread may be asleep in a read of the device, see `crate::mode`.
     reads: AtomicBool,
     /// Whether it was woken to look for requests.
@@ -40,24 +41,58 @@ impl Waiter {
             epoll,
             bell,
             device: AtomicI32::new(-1),
+            watches_device: AtomicBool::new(false),
             reads: AtomicBool::new(false),
             watches: AtomicBool::new(false),
             thread: gettid().as_raw_nonzero().get(),
         })
     }
 
-    /// Watches `device` too. Whether it did not before.
-    pub(crate) fn watch(&self, device: BorrowedFd<'_>) -> io::Result<bool> {
-        // Only the thread itself comes here; relaxed.
-        let old = self.device.swap(device.as_raw_fd(), Ordering::Relaxed);
-        if old == device.as_raw_fd() {
-            return Ok(false);
+    /// The thread reads from `device`. Whether it did not before.
+    pub(crate) fn reads_from(&self, device: BorrowedFd<'_>) -> bool {
+        let new = !self.is_at(device.as_raw_fd());
+        if new {
+            self.leave_device();
+            // Only the thread itself sets it and asks for it; relaxed.
+            self.device.store(device.as_raw_fd(), Ordering::Relaxed);
         }
+        new
+    }
+
+    /// Before it sleeps: a request of the kernel is to wake it too.
+    pub(crate) fn watch_device(&self) -> io::Result<()> {
+        if self.watches_device() {
+            return Ok(());
+        }
+        let device = borrow(self.device.load(Ordering::Relaxed));
         let flags = EventFlags::IN | EventFlags::EXCLUSIVE;
         match epoll::add(&self.epoll, device, EventData::new_u64(DEVICE), flags) {
-            Ok(()) | Err(Errno::EXIST) => Ok(true),
-            Err(error) => Err(error.into()),
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
         }
+        self.watches_device.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The kernel goes through all who watch a device at each request, also those who do not
+    /// sleep (`ep_poll_callback`, fs/eventpoll.c).
+    pub(crate) fn leave_device(&self) {
+        if self.watches_device() {
+            // It fails when the device was closed: then it is not watched either.
+            let _ = epoll::delete(&self.epoll, borrow(self.device.load(Ordering::Relaxed)));
+            self.watches_device.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Only the thread itself asks; relaxed.
+    pub(crate) fn watches_device(&self) -> bool {
+        self.watches_device.load(Ordering::Relaxed)
+    }
+
+    /// Whether the thread reads from `device`.
+    pub(crate) fn is_at(&self, device: RawFd) -> bool {
+        // Only the thread itself sets and asks; relaxed.
+        self.device.load(Ordering::Relaxed) == device
     }
 
     /// What to wait on, by epoll_wait(2).

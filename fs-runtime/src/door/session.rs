@@ -170,7 +170,11 @@ struct Visit<'v>(&'v Vfs);
 
 impl<'v> Visit<'v> {
     fn begin(vfs: &'v Vfs) -> Option<Self> {
-        vfs.backend().supervisor_came().then_some(Visit(vfs))
+        let visit = vfs.backend().supervisor_came().then_some(Visit(vfs))?;
+        if vfs.backend().changes_untold() {
+            vfs.names().clear();
+        }
+        Some(visit)
     }
 }
 

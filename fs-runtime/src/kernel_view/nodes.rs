@@ -15,6 +15,8 @@ struct Node {
     attr_expiry: Millis,
     attr_serial: u32,
     pages: bool,
+    /// Its inode number was told.
+    numbered: bool,
     /// Where and when the kernel got the node for the first time.
     parent: u64,
     since: Millis,
@@ -96,12 +98,24 @@ impl Nodes {
         }
     }
 
-    pub(super) fn forgot(&mut self, node: INodeNo, lookups: u64) {
+    /// Whether a node has gone whose number may have been told.
+    pub(super) fn forgot(&mut self, node: INodeNo, lookups: u64) -> bool {
+        let Some(known) = self.table.get_mut(&node.0) else {
+            return node != INodeNo::ROOT;
+        };
+        known.lookups = known.lookups.saturating_sub(lookups);
+        if known.lookups > 0 || node == INodeNo::ROOT {
+            return false;
+        }
+        let numbered = known.numbered;
+        self.table.remove(&node.0);
+        numbered
+    }
+
+    /// The number of the node is told.
+    pub(super) fn numbered(&mut self, node: INodeNo) {
         if let Some(known) = self.table.get_mut(&node.0) {
-            known.lookups = known.lookups.saturating_sub(lookups);
-            if known.lookups == 0 && node != INodeNo::ROOT {
-                self.table.remove(&node.0);
-            }
+            known.numbered = true;
         }
     }
 

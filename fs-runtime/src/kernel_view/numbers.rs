@@ -1,10 +1,11 @@
 //! Which node an inode number means, where the two are not the same.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use fuser::INodeNo;
 use parking_lot::Mutex;
+
+use super::table;
 
 /// Most directories that are recorded.
 const CAP: usize = 1 << 20;
@@ -23,8 +24,8 @@ pub(super) enum Numbers {
 /// neither.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    nodes: HashMap<u64, Vec<u64>>,
-    numbers: HashMap<u64, Vec<u64>>,
+    nodes: table::Table<Vec<u64>>,
+    numbers: table::Table<Vec<u64>>,
     /// A directory found no place, so a number may mean one more.
     overflown: bool,
 }

@@ -187,6 +187,74 @@ fn a_removal_that_was_overtaken_finds_nothing() {
     fs::remove_file(root.join("kept")).unwrap();
 }
 
+/// While nobody comes through the bypass door, the requests of the kernel pass it by. What it was given by them
+/// it must not show when a bypassed call has changed that, and what they have changed the next bypassed call must see.
+fn nobody_there_before(foreign: Foreign) {
+    let Some(twins) = Twins::mount(of(foreign, 1000.0), "") else {
+        return;
+    };
+    let root = twins.bypass.path();
+    let report = twins.dir.path().join("report.json");
+    let run = |script: &str, bypassed: &[&str]| {
+        let script = format!("cd {} && {script}", root.display());
+        let words = ["--report-json".into(), report.clone().into(), "--".into()];
+        let words = words
+            .into_iter()
+            .chain(["sh", "-c", &script].map(OsString::from));
+        let done = timed::run(&mut twins.finesse_run(&Vec::from_iter(words)), LIMIT);
+        assert!(done.status.success(), "{}: {done:?}", foreign.program);
+        Report::read(&report).assert_bypassed(bypassed);
+    };
+    let look = |name: &str| root.join(name).symlink_metadata();
+    for name in ["found", "named", "listed", "kept"] {
+        fs::create_dir(root.join(name)).unwrap();
+    }
+    for name in ["found/old", "named/old"] {
+        fs::write(root.join(name), "").unwrap();
+    }
+    fs::write(twins.bypass.source.join("listed/old"), "").unwrap();
+    fs::rename(root.join("named/old"), root.join("named/new")).unwrap();
+    fs::create_dir(root.join("kept/below")).unwrap();
+    // Each in another way, and for a thousand seconds.
+    look("found/old").unwrap();
+    look("found/missing").unwrap_err();
+    for entry in fs::read_dir(root.join("listed")).unwrap() {
+        entry.unwrap().metadata().unwrap();
+    }
+    run(
+        "rm found/old named/new listed/old && mkdir found/missing kept/below/made && cd kept && mkdir made",
+        &["unlinkat", "mkdir"],
+    );
+    for gone in ["found/old", "named/new", "listed/old"] {
+        assert!(look(gone).is_err(), "{}: {gone}", foreign.program);
+    }
+    for made in ["found/missing", "kept/made", "kept/below/made"] {
+        assert!(look(made).unwrap().is_dir(), "{}: {made}", foreign.program);
+    }
+    // The walk to `below` is remembered for a thousand seconds, too.
+    let daemon = twins.bypass.mounted.pid().unwrap();
+    timed::until("nobody is there", LIMIT, || {
+        !has_thread(daemon, "finesse-session")
+    });
+    // What is asked first may wake a thread that still looks for both doors.
+    look("missing").unwrap_err();
+    fs::rename(root.join("kept"), root.join("moved")).unwrap();
+    fs::create_dir_all(root.join("kept/below")).unwrap();
+    run("mkdir kept/below/last", &["mkdir"]);
+    let places = ["kept/below/last", "moved/below/last"].map(|name| look(name).is_ok());
+    assert_eq!(places, [true, false], "{}", foreign.program);
+}
+
+#[test]
+fn nobody_was_there_before_on_bindfs() {
+    nobody_there_before(Foreign::BINDFS);
+}
+
+#[test]
+fn nobody_was_there_before_on_an_example_of_libfuse() {
+    nobody_there_before(Foreign::PASSTHROUGH_LL);
+}
+
 /// Mounts as `finesse-serve` does it and shows what became of it: whether the door is there, and what was said.
 fn look_at(daemon: &str, arguments: &[OsString], dir: &Path) -> (bool, String) {
     let mountpoint = dir.join("at");

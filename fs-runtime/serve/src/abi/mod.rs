@@ -11,8 +11,8 @@ mod requests;
 pub(crate) use init::{InitIn, Terms, Unfit};
 pub(crate) use message::{INTERRUPT, MARK, Message};
 pub(crate) use replies::{
-    Attr, AttrOut, DirentPlus, EntryOut, GetxattrOut, OpenOut, StatfsOut, StatxOut, direntplus_len,
-    file_attr, ttl,
+    Attr, AttrOut, DirentPlus, EntryOut, GetxattrOut, OpenOut, StatfsOut, StatxOut, Timed,
+    direntplus_len, entries, file_attr, ttl,
 };
 pub(crate) use requests::{
     AccessIn, CopyFileRangeIn, CreateIn, FORGETS, ForgetIn, ForgetOne, GetattrIn, GetxattrIn,

@@ -1,5 +1,7 @@
 //! Replies: what the daemon answers, to the kernel or to the bypass door.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use finesse_fuse::{FileAttr, FileType, INodeNo};
@@ -137,6 +139,62 @@ pub(crate) struct StatxOut {
 /// Length of an entry with a name of `namelen` bytes (`FUSE_DIRENTPLUS_SIZE`).
 pub(crate) fn direntplus_len(namelen: u32) -> usize {
     (size_of::<DirentPlus>() + namelen as usize).next_multiple_of(8)
+}
+
+/// The nodes that a reply to FUSE_READDIRPLUS gives, by their names. Of `.` and `..` the kernel
+/// takes no look-up (`fuse_direntplus_link`, fs/fuse/readdir.c).
+pub(crate) fn entries(mut rest: &[u8]) -> impl Iterator<Item = (&OsStr, EntryOut)> {
+    std::iter::from_fn(move || {
+        let (head, names) = DirentPlus::read_from_prefix(rest).ok()?;
+        let name = names.get(..head.namelen as usize)?;
+        rest = rest.get(direntplus_len(head.namelen)..).unwrap_or(&[]);
+        Some((OsStr::from_bytes(name), head.entry))
+    })
+    .filter(|(name, entry)| entry.nodeid != 0 && *name != "." && *name != "..")
+}
+
+/// The replies that have attributes and one time-out.
+pub(crate) trait Timed {
+    fn ttl(&self) -> Duration;
+    fn set_ttl(&mut self, ttl: Duration);
+    fn number(&self) -> u64;
+    fn is_directory(&self) -> bool;
+}
+
+impl Timed for AttrOut {
+    fn ttl(&self) -> Duration {
+        ttl(self.attr_valid, self.attr_valid_nsec)
+    }
+
+    fn set_ttl(&mut self, ttl: Duration) {
+        (self.attr_valid, self.attr_valid_nsec) = (ttl.as_secs(), ttl.subsec_nanos());
+    }
+
+    fn number(&self) -> u64 {
+        self.attr.ino
+    }
+
+    fn is_directory(&self) -> bool {
+        self.attr.is_directory()
+    }
+}
+
+impl Timed for StatxOut {
+    fn ttl(&self) -> Duration {
+        ttl(self.attr_valid, self.attr_valid_nsec)
+    }
+
+    fn set_ttl(&mut self, ttl: Duration) {
+        (self.attr_valid, self.attr_valid_nsec) = (ttl.as_secs(), ttl.subsec_nanos());
+    }
+
+    fn number(&self) -> u64 {
+        self.ino
+    }
+
+    fn is_directory(&self) -> bool {
+        u32::from(self.mode) & libc::S_IFMT == libc::S_IFDIR
+    }
 }
 
 /// A time-out. Too many nanoseconds count as the most there are (`time_to_jiffies`,

@@ -10,12 +10,12 @@ use std::os::fd::RawFd;
 use libc::{iovec, loff_t, size_t, ssize_t};
 use nix::errno::Errno;
 
-use super::quiet::quietly;
+use super::quiet::{quickly, quietly};
 use super::real::real;
 use crate::abi::Message;
 use crate::device;
 use crate::pipes;
-use crate::turn::{Event, Step, step};
+use crate::turn::{self, Event, Step, step};
 use crate::waiter::is_device;
 
 /// The kernel gives no request to a smaller buffer (`FUSE_MIN_READ_BUFFER`).
@@ -177,7 +177,10 @@ fn own_buffer(room: usize) -> *mut u8 {
 /// # Safety
 /// `buffer` has room for `room` bytes that nobody else uses meanwhile.
 unsafe fn receive(fd: RawFd, buffer: *mut u8, room: usize) -> ssize_t {
-    let mut next = quietly(|| step(fd, room, Event::Called));
+    let mut next = match quickly(|| turn::reads_at_once(fd, room)) {
+        Some(true) => Some(Step::Read),
+        _ => quietly(|| step(fd, room, Event::Called)),
+    };
     loop {
         match next {
             // SAFETY: the caller promises the room. This may unwind.
@@ -200,6 +203,13 @@ unsafe fn receive(fd: RawFd, buffer: *mut u8, room: usize) -> ssize_t {
 /// # Safety
 /// Of `room` bytes at `buffer`, the first `read` are initialised.
 unsafe fn after_read(fd: RawFd, buffer: *mut u8, room: usize, read: ssize_t) -> Option<Step> {
+    if let Ok(len) = usize::try_from(read) {
+        // SAFETY: the caller promises it, and nobody else uses the buffer.
+        let bytes = unsafe { std::slice::from_raw_parts(buffer, len) };
+        if quickly(|| turn::arrives_unwatched(fd, bytes)) == Some(true) {
+            return Some(Step::Return(len));
+        }
+    }
     let errno = Errno::last_raw();
     let next = quietly(|| match usize::try_from(read) {
         // SAFETY: the caller promises it, and nobody else uses the buffer.

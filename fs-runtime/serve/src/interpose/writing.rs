@@ -3,13 +3,14 @@
 // Programs call these, Rust does not; and a test does not want them.
 #![cfg_attr(test, allow(dead_code))]
 
+use std::borrow::Cow;
 use std::ffi::{c_int, c_uint, c_void};
 
 use libc::{iovec, size_t, ssize_t};
 use nix::errno::Errno;
 use zerocopy::FromBytes;
 
-use super::quiet::quietly;
+use super::quiet::{quickly, quietly};
 use super::real::real;
 use crate::abi::{OUT_HEADER, OutHeader};
 use crate::device;
@@ -94,6 +95,54 @@ unsafe fn header(parts: &[iovec]) -> Option<OutHeader> {
     OutHeader::read_from_bytes(bytes).ok()
 }
 
+/// What follows the header of a reply, of which the first part holds all.
+///
+/// # Safety
+/// `parts` hold what they say, and are not changed while the result lives.
+unsafe fn body<'p>(parts: &[iovec]) -> Cow<'p, [u8]> {
+    let mut filled = parts.iter().filter(|part| part.iov_len > 0);
+    let (first, second) = (filled.next(), filled.next());
+    let (part, skip) = match (first, second, filled.next()) {
+        (Some(first), None, _) => (first, OUT_HEADER),
+        (Some(first), Some(second), None) if first.iov_len == OUT_HEADER => (second, 0),
+        // SAFETY: the caller's promise.
+        _ => return unsafe { gather(parts) }.split_off(OUT_HEADER).into(),
+    };
+    // SAFETY: the part holds its bytes; the first one holds the header (`header`).
+    unsafe {
+        let start = part.iov_base.cast::<u8>().add(skip);
+        std::slice::from_raw_parts(start, part.iov_len - skip).into()
+    }
+}
+
+/// All bytes of a message.
+///
+/// # Safety
+/// `parts` hold what they say.
+unsafe fn gather(parts: &[iovec]) -> Vec<u8> {
+    let mut message = Vec::new();
+    // The address of an empty one means nothing.
+    for part in parts.iter().filter(|part| part.iov_len > 0) {
+        let start = part.iov_base.cast::<u8>();
+        // SAFETY: each part holds its bytes, as the caller promises.
+        message.extend_from_slice(unsafe { std::slice::from_raw_parts(start, part.iov_len) });
+    }
+    message
+}
+
+/// writev(2), but no cancellation point.
+///
+/// # Safety
+/// `parts` hold what they say.
+unsafe fn write_at_once(fd: c_int, parts: &[iovec]) -> Reply {
+    // SAFETY: the caller promises the bytes, which the call only reads.
+    let written = unsafe { libc::syscall(libc::SYS_writev, fd, parts.as_ptr(), parts.len()) };
+    match isize::try_from(written) {
+        Ok(written @ 0..) => Reply::Done(written, 0),
+        _ => Reply::Done(-1, Errno::last_raw()),
+    }
+}
+
 /// What the call returns if the reply was dealt with; `None`: it goes to the kernel.
 ///
 /// # Safety
@@ -101,22 +150,21 @@ unsafe fn header(parts: &[iovec]) -> Option<OutHeader> {
 unsafe fn look(fd: c_int, parts: &[iovec]) -> Option<ssize_t> {
     // SAFETY: the caller's promise.
     let header = unsafe { header(parts) }?;
-    let reply = quietly(|| {
-        if !turn::concerns(header.unique) {
-            return Reply::Pass;
-        }
-        let mut message = Vec::new();
-        for part in parts {
-            // The address of an empty one means nothing.
-            if part.iov_len > 0 {
-                let start = part.iov_base.cast::<u8>();
-                // SAFETY: each part holds its bytes, as the caller promises.
-                let bytes = unsafe { std::slice::from_raw_parts(start, part.iov_len) };
-                message.extend_from_slice(bytes);
-            }
-        }
-        turn::replied(fd, header.unique, message)
-    })?;
+    // SAFETY: as above, until this function returns.
+    let body = || unsafe { body(parts) };
+    // SAFETY: as above.
+    let write = || unsafe { write_at_once(fd, parts) };
+    let unwatched = quickly(|| turn::answers_unwatched(&header, body, write))?;
+    let reply = match unwatched {
+        Some(reply) => reply,
+        None => quietly(|| {
+            turn::concerns(header.unique).then(|| {
+                // SAFETY: as above.
+                let message = unsafe { gather(parts) };
+                turn::replied(fd, header.unique, message)
+            })
+        })??,
+    };
     match reply {
         Reply::Pass | Reply::PassAll => None,
         Reply::Done(-1, errno) => {
