@@ -26,7 +26,7 @@ SOAK_STEPS ?= 22500
 
 # Rounds of each program in `make soak-serve`, and which of its tests (a_race_on_bindfs for one daemon).
 SOAK_ROUNDS ?= 100000
-SOAK_RACES ?= a_race_on
+SOAK_RACES ?= a_race
 
 # How long the tests of hostile peers write in `make asan`, in seconds.
 HOSTILE ?= 10

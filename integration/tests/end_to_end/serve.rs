@@ -35,6 +35,11 @@ const fn of(foreign: Foreign, ttl: f64) -> Setting {
 
 /// Two programs through the bypass door and one through the kernel's, all in one directory.
 fn race(foreign: Foreign, ttl: f64, share: u64) {
+    race_of_visits(foreign, ttl, share, 1);
+}
+
+/// The same, where the two do their rounds in so many visits each, with nobody at the door between.
+fn race_of_visits(foreign: Foreign, ttl: f64, share: u64, visits: u64) {
     let Some(twins) = Twins::mount(of(foreign, ttl), "") else {
         return;
     };
@@ -44,9 +49,10 @@ fn race(foreign: Foreign, ttl: f64, share: u64) {
     let dir = twins.bypass.path().join("dir");
     fs::create_dir(&dir).unwrap();
     fs::write(dir.join("anchor"), "").unwrap();
-    let rounds = (number("FINESSE_SERVE_ROUNDS", 60) / share).to_string();
-    let limit = LIMIT + Duration::from_millis(100) * rounds.parse().unwrap();
-    let arguments = |id: &str| -> Vec<OsString> {
+    let rounds = number("FINESSE_SERVE_ROUNDS", 60) / share;
+    let limit = LIMIT + Duration::from_millis(100) * rounds.try_into().unwrap();
+    let arguments = |id: &str, rounds: u64| -> Vec<OsString> {
+        let rounds = rounds.to_string();
         let words = [
             program.as_os_str(),
             dir.as_os_str(),
@@ -56,14 +62,20 @@ fn race(foreign: Foreign, ttl: f64, share: u64) {
         words.map(OsString::from).into()
     };
     let report = |id: &str| twins.dir.path().join(format!("report-{id}.json"));
-    let bypass = |id: &str| {
+    let visit = |id: &str| {
         let mut words = vec!["--report-json".into(), report(id).into(), "--".into()];
-        words.extend(arguments(id));
-        timed::start(&mut twins.finesse_run(&words))
+        words.extend(arguments(id, rounds / visits));
+        timed::run(&mut twins.finesse_run(&words), limit)
     };
-    let kernel = timed::start(&mut timed::command(&arguments("0")));
-    let running = [kernel, bypass("1"), bypass("2")];
-    let done = running.map(|running| running.finish(limit));
+    let bypass = |id: &str| Vec::from_iter((0..visits).map(|_| visit(id)));
+    let kernel = timed::start(&mut timed::command(&arguments("0", rounds)));
+    let mut done = std::thread::scope(|scope| {
+        let one = scope.spawn(|| bypass("1"));
+        let mut both = bypass("2");
+        both.extend(one.join().unwrap());
+        both
+    });
+    done.push(kernel.finish(limit));
     let mut sums = [0_i64; 4];
     for done in &done {
         assert!(done.status.success(), "{}: {done:?}", foreign.program);
@@ -105,6 +117,13 @@ fn race(foreign: Foreign, ttl: f64, share: u64) {
 #[test]
 fn a_race_on_bindfs() {
     race(Foreign::BINDFS, 1.0, 1);
+}
+
+#[test]
+fn a_race_of_visits() {
+    let visits = number("FINESSE_SERVE_ROUNDS", 60) / 3;
+    race_of_visits(Foreign::BINDFS, 1.0, 1, visits);
+    race_of_visits(Foreign::PASSTHROUGH_LL, 1000.0, 1, visits);
 }
 
 #[test]
