@@ -15,6 +15,7 @@ mod resident;
 mod site;
 mod sites;
 mod text;
+mod watch;
 
 use std::collections::HashMap;
 use std::io;

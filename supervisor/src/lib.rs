@@ -21,7 +21,6 @@ mod launch;
 mod mounts;
 mod options;
 mod orphans;
-mod pace;
 mod passed;
 mod poll;
 mod reason;

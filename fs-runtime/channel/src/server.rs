@@ -10,8 +10,12 @@ use crate::doorbell::Generation;
 use crate::end::End;
 use crate::geometry::Geometry;
 use crate::mapping::Mapping;
+use crate::pace::Pace;
 use crate::placement::{self, Mover};
 use crate::spin::{self, Patience, Watch, Watched};
+
+/// A request that takes longer costs several times what it costs to wake a thread for it.
+const SOON: Duration = Duration::from_micros(150);
 
 /// How long a thread leaves requests to others that watch, or have promised to look. They may hang.
 const TRUST: Duration = Duration::from_millis(100);
@@ -24,7 +28,9 @@ pub struct Server {
     end: End,
     /// Where the next scan begins, so that no slot starves.
     cursor: AtomicU32,
-    pace: Mutex<Pace>,
+    rhythm: Mutex<Rhythm>,
+    /// How soon requests are answered.
+    pace: Pace,
     mover: Mover,
     /// Requests in hand. Only counts; relaxed.
     in_hand: AtomicUsize,
@@ -37,7 +43,7 @@ pub struct Server {
 
 /// When requests come.
 #[derive(Debug)]
-struct Pace {
+struct Rhythm {
     patience: Patience,
     last: Instant,
 }
@@ -48,6 +54,7 @@ struct Pace {
 pub struct Ticket {
     slot: u32,
     generation: Generation,
+    claimed: Instant,
 }
 
 impl Ticket {
@@ -68,10 +75,11 @@ impl Server {
             mapping,
             end: End::new(),
             cursor: AtomicU32::new(0),
-            pace: Mutex::new(Pace {
+            rhythm: Mutex::new(Rhythm {
                 patience: Patience::new(),
                 last: Instant::now(),
             }),
+            pace: Pace::new(SOON),
             mover: Mover::new(),
             in_hand: AtomicUsize::new(0),
             hands: (0..geometry.slots).map(|_| AtomicU32::new(0)).collect(),
@@ -183,7 +191,12 @@ impl Server {
     /// When `bytes` is longer than [`Server::reply_max`].
     #[expect(clippy::needless_pass_by_value, reason = "a request is answered once")]
     pub fn reply(&self, ticket: Ticket, bytes: &[u8]) {
-        let Ticket { slot, generation } = ticket;
+        let Ticket {
+            slot,
+            generation,
+            claimed,
+        } = ticket;
+        self.pace.note(claimed.elapsed());
         self.in_hand.fetch_sub(1, Ordering::Relaxed);
         // Before the client may use the slot again.
         self.hand(slot).store(0, Ordering::Relaxed);
@@ -222,7 +235,11 @@ impl Server {
             let generation = self.mapping.doorbell(slot).claim()?;
             let next = if slot == start { slot + 1 } else { slot };
             self.cursor.store(next, Ordering::Relaxed);
-            Some(Ticket { slot, generation })
+            Some(Ticket {
+                slot,
+                generation,
+                claimed: Instant::now(),
+            })
         })
     }
 
@@ -259,26 +276,31 @@ impl Server {
             placement::watches_no_more();
         }
         if watched == Watched::Preempted
-            && let Ok(mut pace) = self.pace.try_lock()
+            && let Ok(mut rhythm) = self.rhythm.try_lock()
         {
-            pace.patience.pause();
+            rhythm.patience.pause();
         }
         found
     }
 
     fn budget(&self) -> Duration {
+        // What is saved is little then, and whoever answers may need the CPU: other processes,
+        // the network.
+        if !self.pace.is_quick() {
+            return Duration::ZERO;
+        }
         // A busy lock means that requests come from several threads.
-        self.pace
+        self.rhythm
             .try_lock()
-            .map_or(Duration::from_micros(50), |pace| pace.patience.budget())
+            .map_or(Duration::from_micros(50), |rhythm| rhythm.patience.budget())
     }
 
     fn learn(&self) {
-        if let Ok(mut pace) = self.pace.try_lock() {
+        if let Ok(mut rhythm) = self.rhythm.try_lock() {
             let now = Instant::now();
-            let gap = now - pace.last;
-            pace.last = now;
-            pace.patience.learn(gap);
+            let gap = now - rhythm.last;
+            rhythm.last = now;
+            rhythm.patience.learn(gap);
         }
     }
 }

@@ -23,7 +23,7 @@ const SETGID_EXEC: u32 = libc::S_ISGID | libc::S_IXGRP;
 impl Serving<'_> {
     /// `do_fchmodat`, `chmod_common`, `notify_change`, `fuse_setattr`.
     pub(super) fn chmod(&self, at: &Place<'_>, bits: u32, follow: bool) -> Outcome<Answer> {
-        let target = self.writable_target(at, follow)?;
+        let target = self.changing_target(at, follow)?;
         require(target.attr.kind != FileType::Symlink, libc::EOPNOTSUPP)?;
         let mut new = mode(&target.attr) & libc::S_IFMT | bits & 0o7777;
         self.may_set_mode(&target, target.attr.gid, &mut new)?;
@@ -44,7 +44,7 @@ impl Serving<'_> {
         gid: u32,
         follow: bool,
     ) -> Outcome<Answer> {
-        let target = self.writable_target(at, follow)?;
+        let target = self.changing_target(at, follow)?;
         let mut change = SetAttr {
             uid: (uid != KEEP).then_some(uid),
             gid: (gid != KEEP).then_some(gid),
@@ -69,7 +69,7 @@ impl Serving<'_> {
         let Ok(size) = u64::try_from(size) else {
             return fail(libc::EINVAL);
         };
-        let target = self.walk(at)?.target(at, true)?;
+        let target = self.walk(at)?.unknown_target(at, true)?;
         require(!target.is_dir(), libc::EISDIR)?;
         require(target.is_regular(), libc::EINVAL)?;
         self.vfs.writable_mount()?;
@@ -136,6 +136,13 @@ impl Serving<'_> {
         let done = self.publish(&told);
         require(got.attr.kind == target.attr.kind, libc::EIO)?;
         Ok(done)
+    }
+
+    /// A path's node, of which more than times is to change; see [`Serving::set`].
+    fn changing_target(&self, at: &Place<'_>, follow: bool) -> Outcome<Target<'_>> {
+        let target = self.walk(at)?.unknown_target(at, follow)?;
+        self.vfs.writable_mount()?;
+        Ok(target)
     }
 
     /// A path's node, on a mount that may be written to.

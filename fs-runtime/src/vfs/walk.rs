@@ -49,6 +49,7 @@ pub(super) struct Walk<'v, 'c> {
     at: Dir<'v>,
     above: Above<'v>,
     links: u32,
+    is_left_if_known: bool,
 }
 
 impl<'v, 'c> Walk<'v, 'c> {
@@ -75,7 +76,18 @@ impl<'v, 'c> Walk<'v, 'c> {
             },
             above: Above::default(),
             links: 0,
+            is_left_if_known: false,
         })
+    }
+
+    /// To a node that must be left to the kernel if that holds it: then so is one whose name it
+    /// may have, before the file system is asked for anything.
+    pub(super) fn unknown_target(self, place: &Place<'_>, follow: bool) -> Outcome<Target<'v>> {
+        let walk = Walk {
+            is_left_if_known: true,
+            ..self
+        };
+        walk.target(place, follow)
     }
 
     /// `filename_parentat`: to the directory of the last component.
@@ -114,6 +126,9 @@ impl<'v, 'c> Walk<'v, 'c> {
             // As lookup_last: a trailing slash follows links and wants a directory.
             must_be_dir |= split.slash;
             follow |= split.slash;
+            if self.is_left_if_known {
+                self.vfs.leave_known(&self.at, OsStr::from_bytes(name))?;
+            }
             let found = self.vfs.child(self.who, &self.at, name)?;
             if found.attr.kind == FileType::Symlink && follow {
                 self.count_link()?;
@@ -213,7 +228,9 @@ impl Vfs {
         if name.len() > MAX_NAME || dir.node == ROOT && name == DOOR_NAME {
             return Err(NotMine::Unsupported.into());
         }
+        let began = Instant::now();
         let answer = self.backend.lookup(who.caller(), INodeNo(dir.node), name);
+        self.pace.note(began.elapsed());
         let entry = match answer {
             Ok(entry) if entry.node.0 == 0 => return Ok(None),
             Err(fuser::Errno::ENOENT) => return Ok(None),
@@ -224,6 +241,23 @@ impl Vfs {
         let valid = found.node() != ROOT && i64::try_from(found.attr.size).is_ok();
         require(valid, libc::EIO)?;
         Ok(Some(found))
+    }
+
+    /// Leaves a name that the kernel may have to it, as it has looked it up already.
+    pub(super) fn leave_known(&self, dir: &Dir<'_>, name: &OsStr) -> Outcome<()> {
+        let (view, dir) = (&self.view, INodeNo(dir.node));
+        if view.knows(dir) && view.name(view.key(dir, name)).is_some() {
+            return Err(NotMine::HeldByKernel.into());
+        }
+        Ok(())
+    }
+
+    /// The same where it takes long to look it up once more, which else is worth it.
+    pub(super) fn leave_known_if_slow(&self, dir: &Dir<'_>, name: &OsStr) -> Outcome<()> {
+        if self.pace.is_quick() {
+            return Ok(());
+        }
+        self.leave_known(dir, name)
     }
 
     /// The last component of a path that is not about to change.

@@ -185,6 +185,26 @@ fn owner_mode_and_size_of_what_the_kernel_holds_are_left_to_it() {
 }
 
 #[test]
+fn for_what_the_kernel_will_do_anyway_nothing_is_asked() {
+    let world = World::new();
+    tree(&world);
+    world.kernel_knows(1, "f", world.fs.find("f"));
+    world.kernel_knows(1, "none", 0);
+    world.fs.took();
+    let held = not_mine(NotMine::HeldByKernel);
+    for name in ["f", "none"] {
+        assert_eq!(world.run(chmod(name, 0o600)), held);
+        assert_eq!(world.run(chown(name, 1, 1)), held);
+        assert_eq!(world.run(truncate(name, 0)), held);
+    }
+    assert_eq!(world.fs.took(), Vec::<String>::new());
+    // Times are changed here, so the name is looked up.
+    let now = utimens("f", SetTime::Now, SetTime::Now);
+    assert_eq!(world.run(now), Got::Done);
+    assert!(!world.fs.took().is_empty());
+}
+
+#[test]
 fn files_with_capabilities_are_left_to_the_kernel() {
     let world = World::new();
     tree(&world);
