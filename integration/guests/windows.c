@@ -4,8 +4,8 @@
  *
  * For each thing that a handler may do, the program executes itself again and again under ptrace(2), lets the new
  * one make some calls, goes on from there by single steps, one more each time, and then sends the signal from
- * outside, SIGSEGV among others. Where the handler divides, so it does at every third instruction of a call after
- * that one. Prints how often something went wrong.
+ * outside, SIGSEGV among others. Where the handler divides, so it does at every instruction of a call after that
+ * one. Prints how often something went wrong.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -99,18 +99,18 @@ static int look(void)
 
 static const struct way {
 	const char *name;
-	int rounds_before, stride;
+	int rounds_before;
 	int (*window)(void);
 	void (*act)(void);
 	int signal;
 } ways[] = {
-	{"call", ROUNDS_BEFORE, 1, make, call, SIGUSR1},
-	{"leave", ROUNDS_BEFORE, 1, make, leave, SIGSEGV},
-	{"fork", ROUNDS_BEFORE, 1, make, divide, SIGUSR1},
-	{"vfork", ROUNDS_BEFORE, 1, make, divide_in_memory, SIGUSR1},
-	{"thread", ROUNDS_BEFORE, 1, make, start_thread, SIGUSR1},
-	{"fork later", ROUNDS_BEFORE + 4, 3, make, divide, SIGUSR1},
-	{"fork and look", ROUNDS_BEFORE + 4, 3, look, divide, SIGUSR1},
+	{"call", ROUNDS_BEFORE, make, call, SIGUSR1},
+	{"leave", ROUNDS_BEFORE, make, leave, SIGSEGV},
+	{"fork", ROUNDS_BEFORE, make, divide, SIGUSR1},
+	{"vfork", ROUNDS_BEFORE, make, divide_in_memory, SIGUSR1},
+	{"thread", ROUNDS_BEFORE, make, start_thread, SIGUSR1},
+	{"fork later", ROUNDS_BEFORE + 4, make, divide, SIGUSR1},
+	{"fork and look", ROUNDS_BEFORE + 4, look, divide, SIGUSR1},
 };
 enum { WAYS = sizeof ways / sizeof *ways };
 
@@ -196,8 +196,9 @@ static int once(const char *program, const char *name, int steps, int signal, in
 	for (int step = 0; step < steps && is_within; step++)
 		is_within = go(PTRACE_SINGLESTEP, pid, 0, &status) == SIGTRAP;
 	kill(pid, signal);
+	/* A fault that is not asked for ends it; it would be there again and again. */
 	for (stop = go(PTRACE_CONT, pid, 0, &status); stop != 0;)
-		stop = go(PTRACE_CONT, pid, stop == signal ? stop : 0, &status);
+		stop = go(PTRACE_CONT, pid, stop == SIGTRAP || stop == SIGSTOP ? 0 : stop, &status);
 	if (status != 0) {
 		fprintf(stderr, "%s, step %d: status %x\n", name, steps, status);
 		++*bad;
@@ -210,7 +211,7 @@ static void at_every_step(const char *program)
 {
 	int bad = 0, steps = 0;
 	while (steps < MOST_STEPS && once(program, way->name, steps, way->signal, &bad))
-		steps += way->stride;
+		steps++;
 	printf("%s: wrong %d\n", way->name, bad + (steps == 0));
 }
 

@@ -40,8 +40,10 @@
 .set SLOW,  4
 .set TRIES, 16
 
-# A counter for each row, in the state's last page.
+# The state's last page, which a child finds empty as well: a counter for each row, and for each
+# block two struct iovec.
 .set SERVED,     0x3000
+.set IOVECS,     0x3800
 
 # A block: the registers of one call, and where its slot lies.
 .set B_CLAIM,   0
@@ -396,15 +398,27 @@ entry:
 .endm
 
 # Between B_LOCAL and B_REMOTE, which is the program's: a call that answers EFAULT where a
-# load or a store would fault.
+# load or a store would fault. A child must not reach into its parent, which it would by the
+# number: whoever was divided before that was fetched finds none, and after it nothing to move.
 .macro own_memory number
-    lea rsi, [rbx + B_LOCAL]
+    lea rax, [r12 + BLOCKS - STATE]
+    mov rsi, rbx
+    sub rsi, rax
+    shr rsi, 4
+    lea rsi, [r12 + rsi + IOVECS]
+    lea r10, [rsi + 16]
+    mov rax, [rbx + B_LOCAL]
+    mov [rsi], rax
+    mov rax, [rbx + B_LOCAL + 8]
+    mov [rsi + 8], rax
+    mov rax, [rbx + B_REMOTE]
+    mov [r10], rax
+    mov rax, [rbx + B_REMOTE + 8]
+    mov [r10 + 8], rax
     mov edx, 1
-    lea r10, [rbx + B_REMOTE]
     mov r8d, 1
     xor r9d, r9d
     mov eax, \number
-    # Last: a child has none.
     mov edi, [r12 + PID]
     syscall
 .endm
@@ -692,7 +706,8 @@ name_read:
     jmp append
 value:
     movzx ecx, byte ptr [rbp + C_VALUE]
-    jrcxz fields
+    test ecx, ecx
+    je fields
     mov rax, [rbx + rcx]
     mov [rbx + B_REMOTE], rax
     movzx ecx, byte ptr [rbp + C_LENGTH]

@@ -317,7 +317,7 @@ mod tests {
             layout::CALL_NUMBERS + ROWS.len() * layout::CALL
         );
         assert!(table.len() as u64 <= layout::STUBS - layout::CALLS);
-        assert!(ROWS.len() < 256 && layout::SERVED + ROWS.len() as u64 * 8 <= layout::PATHS);
+        assert!(ROWS.len() < 256 && layout::SERVED + ROWS.len() as u64 * 8 <= layout::IOVECS);
         for row in ROWS {
             let at = usize::from(table[usize::try_from(row.number).unwrap()]);
             let start = layout::CALL_NUMBERS + (at - 1) * layout::CALL;

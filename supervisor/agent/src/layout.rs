@@ -27,6 +27,8 @@ pub const BLOCK: usize = 0x200;
 pub const SLOTS: u32 = 16;
 /// How many calls of each row were answered without the kernel, u64 each.
 pub const SERVED: u64 = STATE + 0x3000;
+/// Two struct iovec a block, which a child must not find; 32 bytes.
+pub const IOVECS: u64 = STATE + 0x3800;
 /// First path.
 pub const PATHS: u64 = 0x24000;
 /// Length of a path's buffer.
