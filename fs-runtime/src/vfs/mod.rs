@@ -28,9 +28,8 @@ mod xattr;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use finesse_channel::Pace;
 use finesse_wire::{Call, Credentials, NotMine, Place, Reply, Request, Stat, Statfs};
 
 use crate::backend::{Backend, CallId};
@@ -65,9 +64,6 @@ enum Answer {
     Size(u32),
 }
 
-/// A look-up that takes longer costs more than to leave a call to the kernel.
-const SOON: Duration = Duration::from_micros(60);
-
 /// The VFS of one mount.
 pub(crate) struct Vfs {
     backend: Arc<dyn Backend>,
@@ -76,8 +72,6 @@ pub(crate) struct Vfs {
     coherence: Arc<Coherence>,
     names: Arc<NameCache>,
     learned: Learned,
-    /// How soon the file system finds names.
-    pace: Pace,
     mount: MountFacts,
 }
 
@@ -113,7 +107,6 @@ impl Vfs {
             coherence,
             names: Arc::new(NameCache::new()),
             learned: Learned::default(),
-            pace: Pace::new(SOON),
             mount,
         }
     }

@@ -22,7 +22,6 @@ impl Serving<'_> {
         };
         self.vfs.writable_mount()?;
         let (parent, name) = (INodeNo(place.dir.node), OsStr::from_bytes(name));
-        self.vfs.leave_known_if_slow(&place.dir, name)?;
         let gate = self.vfs.gate.exclusive(place.dir.node);
         let Some(victim) = self.vfs.ask(&self.who, &place.dir, name)? else {
             return fail(libc::ENOENT);
@@ -53,7 +52,6 @@ impl Serving<'_> {
         };
         self.vfs.writable_mount()?;
         let (parent, name) = (INodeNo(place.dir.node), OsStr::from_bytes(name));
-        self.vfs.leave_known_if_slow(&place.dir, name)?;
         let gate = self.vfs.gate.exclusive(place.dir.node);
         let Some(victim) = self.vfs.ask(&self.who, &place.dir, name)? else {
             return fail(libc::ENOENT);

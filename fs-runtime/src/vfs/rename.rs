@@ -39,7 +39,6 @@ impl Serving<'_> {
         let (old_name, new_name) = (OsStr::from_bytes(old_name), OsStr::from_bytes(new_name));
         self.vfs.writable_mount()?;
 
-        self.vfs.leave_known_if_slow(&old.dir, old_name)?;
         let gates = self.vfs.gate.exclusive_pair(old.dir.node, new.dir.node);
         let Some(source) = self.vfs.ask(&self.who, &old.dir, old_name)? else {
             return fail(libc::ENOENT);

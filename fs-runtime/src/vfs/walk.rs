@@ -228,9 +228,7 @@ impl Vfs {
         if name.len() > MAX_NAME || dir.node == ROOT && name == DOOR_NAME {
             return Err(NotMine::Unsupported.into());
         }
-        let began = Instant::now();
         let answer = self.backend.lookup(who.caller(), INodeNo(dir.node), name);
-        self.pace.note(began.elapsed());
         let entry = match answer {
             Ok(entry) if entry.node.0 == 0 => return Ok(None),
             Err(fuser::Errno::ENOENT) => return Ok(None),
@@ -250,14 +248,6 @@ impl Vfs {
             return Err(NotMine::HeldByKernel.into());
         }
         Ok(())
-    }
-
-    /// The same where it takes long to look it up once more, which else is worth it.
-    pub(super) fn leave_known_if_slow(&self, dir: &Dir<'_>, name: &OsStr) -> Outcome<()> {
-        if self.pace.is_quick() {
-            return Ok(());
-        }
-        self.leave_known(dir, name)
     }
 
     /// The last component of a path that is not about to change.

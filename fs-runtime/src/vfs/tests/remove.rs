@@ -1,4 +1,3 @@
-use super::rename::rename;
 use super::*;
 
 fn unlink(path: &str) -> Call<'_> {
@@ -139,41 +138,4 @@ fn the_kernel_is_told_what_it_may_hold() {
     assert!(world.sent().contains(&format!("entry {d} f")));
     assert_eq!(world.run(rmdir("d/e")), Got::Done);
     assert!(world.sent().contains(&format!("delete {d} {e} e")));
-}
-
-/// Where look-ups take long, the kernel's own is not repeated.
-#[test]
-fn a_slow_file_system_looks_no_name_up_twice() {
-    let world = World::new();
-    for name in ["a", "b", "c", "d", "e"] {
-        world.fs.file(name);
-    }
-    for name in ["b", "c", "d"] {
-        world.kernel_knows(1, name, world.fs.find(name));
-    }
-    assert_eq!(world.run(unlink("b")), Got::Done, "not slow yet");
-    *world.fs.on_call.lock() = Some(Arc::new(|call| {
-        if call.starts_with("lookup") {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }));
-    for _ in 0..5 {
-        assert_eq!(world.run(unlink("none")), errno(libc::ENOENT));
-    }
-    let held = not_mine(NotMine::HeldByKernel);
-    world.fs.took();
-    assert_eq!(world.run(unlink("c")), held);
-    assert_eq!(world.run(rmdir("c")), held);
-    assert_eq!(world.run(rename("c", "x", 0)), held);
-    assert_eq!(world.fs.took(), Vec::<String>::new());
-    assert_eq!(
-        world.run(unlink("a")),
-        Got::Done,
-        "the kernel has not looked it up"
-    );
-    *world.fs.on_call.lock() = None;
-    for _ in 0..10 {
-        assert_eq!(world.run(unlink("none")), errno(libc::ENOENT));
-    }
-    assert_eq!(world.run(unlink("d")), Got::Done, "not slow any more");
 }

@@ -3,7 +3,7 @@ use super::*;
 const NOREPLACE: u32 = libc::RENAME_NOREPLACE;
 const EXCHANGE: u32 = libc::RENAME_EXCHANGE;
 
-pub(super) fn rename<'a>(from: &'a str, to: &'a str, flags: u32) -> Call<'a> {
+fn rename<'a>(from: &'a str, to: &'a str, flags: u32) -> Call<'a> {
     Call::Rename {
         from: at(from),
         to: at(to),
