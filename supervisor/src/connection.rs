@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use finesse_channel::{Client, OpenError, Pace, PostError, Slot};
+use finesse_channel::{Client, OpenError, PostError, Slot};
 use finesse_wire::{
     CallerId, DecodeError, Door, FEATURE_INTERRUPT, FromRuntime, FromSupervisor, NodeId,
     PROTOCOL_VERSION, Refusal,
@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 use thiserror::Error;
 
 use crate::heirs::Heirs;
+use crate::pace::Pace;
 use crate::reason::Reason;
 use crate::slow::{Interrupts, SlowCall, SlowCalls};
 use crate::targets::Identity;
@@ -33,9 +34,6 @@ const SOCKET_TIMEOUT: Duration = Duration::from_secs(2);
 const LINE_WAIT: Duration = Duration::from_millis(20);
 /// A packet from a runtime is at most this long.
 const PACKET: usize = 256;
-/// A reply that takes longer comes after a worker has stopped watching for it, and after the
-/// time that it takes to be woken.
-const SOON: Duration = Duration::from_micros(150);
 /// How long a request waits for a free slot before it goes to the kernel.
 const SLOT_WAIT: Duration = Duration::from_millis(20);
 
@@ -148,7 +146,7 @@ impl Connection {
             memory,
             registered: Mutex::default(),
             is_mute: AtomicBool::new(false),
-            pace: Pace::new(SOON),
+            pace: Pace::default(),
             line: socket.try_clone()?,
             socket: Mutex::new(socket),
         });

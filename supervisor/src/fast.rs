@@ -15,7 +15,6 @@ mod resident;
 mod site;
 mod sites;
 mod text;
-mod watch;
 
 use std::collections::HashMap;
 use std::io;

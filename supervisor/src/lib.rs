@@ -21,6 +21,7 @@ mod launch;
 mod mounts;
 mod options;
 mod orphans;
+mod pace;
 mod passed;
 mod poll;
 mod reason;

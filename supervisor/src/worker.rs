@@ -524,16 +524,15 @@ impl Worker {
         // Where others wait, what will take its time is to be under way beside them.
         let leave_at_once = crowded && !quick;
         let soon = if crowded || !quick { SOON } else { SOON_ALONE };
-        let awaited =
-            if !leave_at_once && (quick && client.spin(pending) || client.wait(pending, soon)) {
-                Awaited::Soon
-            } else {
-                self.shared.step_aside();
-                match client.wait(pending, BRIEF) {
-                    true => Awaited::Late,
-                    false => Awaited::NotYet,
-                }
-            };
+        let awaited = if !leave_at_once && (client.spin(pending) || client.wait(pending, soon)) {
+            Awaited::Soon
+        } else {
+            self.shared.step_aside();
+            match client.wait(pending, BRIEF) {
+                true => Awaited::Late,
+                false => Awaited::NotYet,
+            }
+        };
         pace.note(began.elapsed());
         awaited
     }

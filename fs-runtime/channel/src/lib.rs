@@ -46,8 +46,6 @@ mod mapping;
 #[cfg(all(test, loom))]
 mod model;
 #[cfg(not(loom))]
-mod pace;
-#[cfg(not(loom))]
 mod placement;
 #[cfg(not(loom))]
 mod server;
@@ -65,8 +63,6 @@ pub use doorbell::Fate;
 pub use geometry::{Geometry, GeometryError};
 #[cfg(not(loom))]
 pub use mapping::OpenError;
-#[cfg(not(loom))]
-pub use pace::Pace;
 #[cfg(not(loom))]
 pub use placement::leave_to_the_watcher;
 #[cfg(not(loom))]

@@ -10,12 +10,8 @@ use crate::doorbell::Generation;
 use crate::end::End;
 use crate::geometry::Geometry;
 use crate::mapping::Mapping;
-use crate::pace::Pace;
 use crate::placement::{self, Mover};
 use crate::spin::{self, Patience, Watch, Watched};
-
-/// A request that takes longer costs several times what it costs to wake a thread for it.
-const SOON: Duration = Duration::from_micros(150);
 
 /// How long a thread leaves requests to others that watch, or have promised to look. They may hang.
 const TRUST: Duration = Duration::from_millis(100);
@@ -28,9 +24,7 @@ pub struct Server {
     end: End,
     /// Where the next scan begins, so that no slot starves.
     cursor: AtomicU32,
-    rhythm: Mutex<Rhythm>,
-    /// How soon requests are answered.
-    pace: Pace,
+    pace: Mutex<Pace>,
     mover: Mover,
     /// Requests in hand. Only counts; relaxed.
     in_hand: AtomicUsize,
@@ -43,7 +37,7 @@ pub struct Server {
 
 /// When requests come.
 #[derive(Debug)]
-struct Rhythm {
+struct Pace {
     patience: Patience,
     last: Instant,
 }
@@ -54,7 +48,6 @@ struct Rhythm {
 pub struct Ticket {
     slot: u32,
     generation: Generation,
-    claimed: Instant,
 }
 
 impl Ticket {
@@ -75,11 +68,10 @@ impl Server {
             mapping,
             end: End::new(),
             cursor: AtomicU32::new(0),
-            rhythm: Mutex::new(Rhythm {
+            pace: Mutex::new(Pace {
                 patience: Patience::new(),
                 last: Instant::now(),
             }),
-            pace: Pace::new(SOON),
             mover: Mover::new(),
             in_hand: AtomicUsize::new(0),
             hands: (0..geometry.slots).map(|_| AtomicU32::new(0)).collect(),
@@ -191,12 +183,7 @@ impl Server {
     /// When `bytes` is longer than [`Server::reply_max`].
     #[expect(clippy::needless_pass_by_value, reason = "a request is answered once")]
     pub fn reply(&self, ticket: Ticket, bytes: &[u8]) {
-        let Ticket {
-            slot,
-            generation,
-            claimed,
-        } = ticket;
-        self.pace.note(claimed.elapsed());
+        let Ticket { slot, generation } = ticket;
         self.in_hand.fetch_sub(1, Ordering::Relaxed);
         // Before the client may use the slot again.
         self.hand(slot).store(0, Ordering::Relaxed);
@@ -235,11 +222,7 @@ impl Server {
             let generation = self.mapping.doorbell(slot).claim()?;
             let next = if slot == start { slot + 1 } else { slot };
             self.cursor.store(next, Ordering::Relaxed);
-            Some(Ticket {
-                slot,
-                generation,
-                claimed: Instant::now(),
-            })
+            Some(Ticket { slot, generation })
         })
     }
 
@@ -276,31 +259,26 @@ impl Server {
             placement::watches_no_more();
         }
         if watched == Watched::Preempted
-            && let Ok(mut rhythm) = self.rhythm.try_lock()
+            && let Ok(mut pace) = self.pace.try_lock()
         {
-            rhythm.patience.pause();
+            pace.patience.pause();
         }
         found
     }
 
     fn budget(&self) -> Duration {
-        // What is saved is little then, and whoever answers may need the CPU: other processes,
-        // the network.
-        if !self.pace.is_quick() {
-            return Duration::ZERO;
-        }
         // A busy lock means that requests come from several threads.
-        self.rhythm
+        self.pace
             .try_lock()
-            .map_or(Duration::from_micros(50), |rhythm| rhythm.patience.budget())
+            .map_or(Duration::from_micros(50), |pace| pace.patience.budget())
     }
 
     fn learn(&self) {
-        if let Ok(mut rhythm) = self.rhythm.try_lock() {
+        if let Ok(mut pace) = self.pace.try_lock() {
             let now = Instant::now();
-            let gap = now - rhythm.last;
-            rhythm.last = now;
-            rhythm.patience.learn(gap);
+            let gap = now - pace.last;
+            pace.last = now;
+            pace.patience.learn(gap);
         }
     }
 }

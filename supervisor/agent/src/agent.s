@@ -29,16 +29,8 @@
 .set OPERATIONS, 88
 .set ST_DEV,     96
 .set F_FLAGS,    104
-.set WATCH,      112
-.set LATE,       120
-.set CALLS_LATE, 124
 .set PREFIX,     0x100
 .set GRANTS,     0x400
-
-# Late replies in a row that make a file system slow, and of how many calls one is watched for
-# all the same.
-.set SLOW,  4
-.set TRIES, 16
 
 # The state's last page, which a child finds empty as well: a counter for each row, and for each
 # block two struct iovec.
@@ -827,30 +819,21 @@ post:
     # Until it is awake there is nothing to see.
     jmp sleep
 
-    # As long as the server has a CPU of its own. Where replies come late, watching keeps a CPU
-    # from whoever is to answer; but now and then it is tried.
+    # As long as the server has a CPU of its own.
 watch:
-    cmp dword ptr [r12 + LATE], SLOW
-    jb 1f
-    inc dword ptr [r12 + CALLS_LATE]
-    test dword ptr [r12 + CALLS_LATE], TRIES - 1
-    jne sleep
-1:  mov r8d, [r12 + WATCH]
+    mov r8d, 64
     lea edx, [r15 + 3]
 1:  own_cpu
     cmp [rdi + H_SERVER_CPU], ecx
     je sleep
     mov ecx, 64
 2:  cmp [r10], edx
-    je soon
+    je replied
     pause
     dec ecx
     jne 2b
     dec r8d
-    jg 1b
-    cmp dword ptr [r12 + LATE], SLOW
-    jae sleep
-    inc dword ptr [r12 + LATE]
+    jne 1b
 
     # The server wakes who has said so before it looked the last time (Doorbell::sleep).
 sleep:
@@ -903,11 +886,6 @@ patience:
     lock inc qword ptr [r12 + r14 + SERVED]
 .endm
 
-soon:
-    # Seldom: the line is shared by all threads.
-    cmp dword ptr [r12 + LATE], 0
-    je replied
-    mov dword ptr [r12 + LATE], 0
 replied:
     mov r9, [rbx + B_REPLY]
     movzx ecx, byte ptr [r9 + 8]

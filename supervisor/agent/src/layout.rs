@@ -71,9 +71,6 @@ pub mod ask {
     pub const FAILED: u64 = 5;
 }
 
-/// Pauses between two looks at where the server runs.
-pub const WATCH_ROUND: u32 = 64;
-
 /// Offsets in the state's first page.
 pub mod state {
     /// u64; 0: every call goes to the trap.
@@ -104,8 +101,6 @@ pub mod state {
     pub const ST_DEV: usize = 96;
     /// i64; `f_flags` of statfs(2).
     pub const F_FLAGS: usize = 104;
-    /// u32; for how many times [`super::WATCH_ROUND`] pauses a reply is watched for.
-    pub const WATCH: usize = 112;
     /// The mountpoint's path.
     pub const PREFIX: usize = 0x100;
     /// Longest mountpoint.

@@ -11,7 +11,7 @@ use finesse_policy::Decision;
 use finesse_wire::{MAX_REPLY, MAX_REQUEST, NodeId, Operation};
 
 use super::sites::Sites;
-use super::{Seen, Why, watch};
+use super::{Seen, Why};
 use crate::connection::Connection;
 use crate::mounts::Mount;
 use crate::report::Note;
@@ -151,7 +151,6 @@ impl Resident {
         let facts = self.mount.facts();
         page.put(state::ST_DEV, &facts.st_dev().to_le_bytes());
         page.put(state::F_FLAGS, &facts.statfs_flags.to_le_bytes());
-        page.put(state::WATCH, &watch::rounds().to_le_bytes());
         let operations = self.operations(thread);
         page.put(state::OPERATIONS, &operations.to_le_bytes());
         // Without one, every path might be below it, and all absolute ones trap.
