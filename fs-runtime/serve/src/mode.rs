@@ -90,16 +90,8 @@ impl Mode {
 
     /// Whether the request `unique` needs no gate, as nobody may come through the bypass door
     /// before it is answered.
-    pub(crate) fn goes_unwatched(
-        &self,
-        unique: u64,
-        asked: impl FnOnce() -> Option<Asked>,
-    ) -> bool {
-        !self.is_watching()
-            && asked().is_some_and(|asked| {
-                let watched = || self.is_watching();
-                self.unwatched.keep(unique, asked, watched)
-            })
+    pub(crate) fn goes_unwatched(&self, unique: u64, asked: Asked) -> bool {
+        self.unwatched.keep(unique, asked, || self.is_watching())
     }
 
     /// The requests that went unwatched.

@@ -6,13 +6,15 @@ use std::ffi::OsStr;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 
-use finesse_fuse::doors::{AttrNote, Doors, EntryNote, Held, ListingNote, OpenNote, Settle};
+use finesse_fuse::doors::{
+    AttrNote, Doors, EntryNote, Held, KernelView, ListingNote, OpenNote, Settle,
+};
 use finesse_fuse::{Errno, FopenFlags, INodeNo};
 use parking_lot::Mutex;
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::abi::{
-    Attr, AttrOut, DirentPlus, EntryOut, OpenOut, Request, StatxOut, Timed, direntplus_len,
+    AttrOut, DirentPlus, EntryOut, OpenOut, Request, StatxOut, Timed, direntplus_len,
 };
 use crate::doubt::Doubt;
 use crate::mode::Counted;
@@ -191,7 +193,7 @@ fn give_entry(doors: &Doors, note: EntryNote, body: &mut [u8]) -> Settled {
     };
     let (node, ttls) = (INodeNo(out.nodeid), out.ttls());
     let left = note.gave(node, ttls);
-    tell_directory(doors, node, &out.attr);
+    tell_directory(&doors.view, out);
     out.set_ttls(left);
     Settled {
         counted: Vec::from_iter((node.0 != 0).then_some(node)),
@@ -235,7 +237,7 @@ fn give_listing(doors: &Doors, note: &ListingNote, mut rest: &mut [u8], settled:
             let shorter = ttls.0.min(ttls.1);
             // Only one time-out is told; a name and its attributes have nearly always one.
             let left = note.adding(name, node, ttls.0.max(ttls.1));
-            tell_directory(doors, node, &head.entry.attr);
+            tell_directory(&doors.view, &head.entry);
             if left < shorter {
                 head.entry.set_ttls((left, left));
             }
@@ -253,9 +255,10 @@ fn bytes_name(bytes: &[u8]) -> &OsStr {
     std::os::unix::ffi::OsStrExt::from_bytes(bytes)
 }
 
-fn tell_directory(doors: &Doors, node: INodeNo, attr: &Attr) {
-    if node.0 != 0 && attr.is_directory() {
-        doors.view.gave_directory(node, INodeNo(attr.ino));
+/// The kernel gets the node of an entry: tells its number if it is a directory.
+pub(crate) fn tell_directory(view: &KernelView, entry: &EntryOut) {
+    if entry.nodeid != 0 && entry.attr.is_directory() {
+        view.gave_directory(INodeNo(entry.nodeid), INodeNo(entry.attr.ino));
     }
 }
 

@@ -152,22 +152,22 @@ impl Session {
         match request.header.opcode {
             opcode::INIT | opcode::DESTROY | opcode::BATCH_FORGET => false,
             opcode::FORGET => {
-                if let Some((forget, _)) = request.body::<ForgetIn>() {
-                    self.doors.view.forgot(node, forget.nlookup);
-                }
+                self.forget(&request);
                 true
             }
             _ => {
-                let purpose = Purpose::of(&request);
-                matches!(purpose, Purpose::Other)
-                    || self.goes_unwatched(request.header.unique, node, &purpose)
+                let asked = Asked::of(&self.doors.view, node, &Purpose::of(&request));
+                asked.is_none_or(|asked| self.mode.goes_unwatched(request.header.unique, asked))
             }
         }
     }
 
-    fn goes_unwatched(&self, unique: u64, node: INodeNo, purpose: &Purpose<'_>) -> bool {
-        let asked = || Asked::of(&self.doors.view, node, purpose);
-        self.mode.goes_unwatched(unique, asked)
+    /// The kernel forgets one node.
+    fn forget(&self, request: &Request<'_>) {
+        if let Some((forget, _)) = request.body::<ForgetIn>() {
+            let node = INodeNo(request.header.nodeid);
+            self.doors.view.forgot(node, forget.nlookup);
+        }
     }
 
     /// Looks at a request that was read from `device`.
@@ -200,10 +200,7 @@ impl Session {
                 whole
             }
             opcode::FORGET => {
-                if let Some((forget, _)) = request.body::<ForgetIn>() {
-                    let node = INodeNo(request.header.nodeid);
-                    self.doors.view.forgot(node, forget.nlookup);
-                }
+                self.forget(&request);
                 whole
             }
             opcode::BATCH_FORGET => self.forgets(bytes),
@@ -216,9 +213,6 @@ impl Session {
         let deliver = Verdict::Deliver(bytes.len());
         let purpose = Purpose::of(request);
         let (node, unique) = (INodeNo(request.header.nodeid), request.header.unique);
-        if matches!(purpose, Purpose::Other) {
-            return deliver;
-        }
         let gates = Gates::of(node, &purpose);
         if let Some(held) = gates.try_enter(&self.doors.gate) {
             if let Some(note) = Note::of(&self.doors, (node, &purpose), held, device) {

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use zerocopy::FromBytes;
 
 use crate::abi::{AttrOut, EntryOut, OpenOut, StatxOut, Timed, entries};
+use crate::note::tell_directory;
 use crate::purpose::Purpose;
 
 /// What has to be known of a request when it is answered.
@@ -70,7 +71,7 @@ impl Asked {
             Asked::Entry(parent, key) => {
                 if let Ok((out, _)) = EntryOut::read_from_prefix(body) {
                     view.gave_entry(parent, key, INodeNo(out.nodeid), out.ttls(), view.moment());
-                    record_directory(view, &out);
+                    tell_directory(view, &out);
                 }
             }
             Asked::Attributes(node) => record_attributes::<AttrOut>(view, node, body),
@@ -92,7 +93,7 @@ impl Asked {
                         entry.ttls(),
                         view.moment(),
                     );
-                    record_directory(view, &entry);
+                    tell_directory(view, &entry);
                 }
             }
             Asked::Removal(key) => {
@@ -126,18 +127,12 @@ fn record_attributes<T>(view: &KernelView, node: INodeNo, body: &[u8])
 where
     T: Timed + FromBytes,
 {
-    if let Ok((out, _)) = T::read_from_prefix(body) {
+    if let Ok((mut out, _)) = T::read_from_prefix(body) {
         let number = INodeNo(out.number());
         if out.is_directory() {
             view.gave_directory(node, number);
         }
         view.gave_attr(node, number, out.ttl(), view.moment());
-    }
-}
-
-fn record_directory(view: &KernelView, entry: &EntryOut) {
-    if entry.nodeid != 0 && entry.attr.is_directory() {
-        view.gave_directory(INodeNo(entry.nodeid), INodeNo(entry.attr.ino));
     }
 }
 
@@ -307,17 +302,17 @@ mod tests {
     #[test]
     fn a_supervisor_waits_for_what_is_under_way() {
         let mode = Mode::new();
-        assert!(mode.goes_unwatched(2, || Some(Asked::Change)));
+        assert!(mode.goes_unwatched(2, Asked::Change));
         let (says, hears) = mpsc::channel();
         thread::scope(|scope| {
             scope.spawn(|| says.send(mode.supervisor_came()));
             let long = Duration::from_millis(100);
             assert!(hears.recv_timeout(long).is_err());
-            assert!(!mode.goes_unwatched(4, || Some(Asked::Change)));
+            assert!(!mode.goes_unwatched(4, Asked::Change));
             mode.unwatched().answered(2, |_| {});
             assert_eq!(hears.recv(), Ok(true));
         });
         mode.supervisor_went();
-        assert!(mode.goes_unwatched(6, || Some(Asked::Change)));
+        assert!(mode.goes_unwatched(6, Asked::Change));
     }
 }

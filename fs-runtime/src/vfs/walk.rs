@@ -242,7 +242,7 @@ impl Vfs {
     }
 
     /// Leaves a name that the kernel may have to it, as it has looked it up already.
-    pub(super) fn leave_known(&self, dir: &Dir<'_>, name: &OsStr) -> Outcome<()> {
+    fn leave_known(&self, dir: &Dir<'_>, name: &OsStr) -> Outcome<()> {
         let (view, dir) = (&self.view, INodeNo(dir.node));
         if view.knows(dir) && view.name(view.key(dir, name)).is_some() {
             return Err(NotMine::HeldByKernel.into());

@@ -155,19 +155,25 @@ pub(crate) fn entries(mut rest: &[u8]) -> impl Iterator<Item = (&OsStr, EntryOut
 
 /// The replies that have attributes and one time-out.
 pub(crate) trait Timed {
-    fn ttl(&self) -> Duration;
-    fn set_ttl(&mut self, ttl: Duration);
+    /// The time-out, in seconds and nanoseconds.
+    fn valid(&mut self) -> (&mut u64, &mut u32);
     fn number(&self) -> u64;
     fn is_directory(&self) -> bool;
-}
 
-impl Timed for AttrOut {
-    fn ttl(&self) -> Duration {
-        ttl(self.attr_valid, self.attr_valid_nsec)
+    fn ttl(&mut self) -> Duration {
+        let (seconds, nanoseconds) = self.valid();
+        ttl(*seconds, *nanoseconds)
     }
 
     fn set_ttl(&mut self, ttl: Duration) {
-        (self.attr_valid, self.attr_valid_nsec) = (ttl.as_secs(), ttl.subsec_nanos());
+        let (seconds, nanoseconds) = self.valid();
+        (*seconds, *nanoseconds) = (ttl.as_secs(), ttl.subsec_nanos());
+    }
+}
+
+impl Timed for AttrOut {
+    fn valid(&mut self) -> (&mut u64, &mut u32) {
+        (&mut self.attr_valid, &mut self.attr_valid_nsec)
     }
 
     fn number(&self) -> u64 {
@@ -180,12 +186,8 @@ impl Timed for AttrOut {
 }
 
 impl Timed for StatxOut {
-    fn ttl(&self) -> Duration {
-        ttl(self.attr_valid, self.attr_valid_nsec)
-    }
-
-    fn set_ttl(&mut self, ttl: Duration) {
-        (self.attr_valid, self.attr_valid_nsec) = (ttl.as_secs(), ttl.subsec_nanos());
+    fn valid(&mut self) -> (&mut u64, &mut u32) {
+        (&mut self.attr_valid, &mut self.attr_valid_nsec)
     }
 
     fn number(&self) -> u64 {

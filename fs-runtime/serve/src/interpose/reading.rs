@@ -189,7 +189,7 @@ unsafe fn receive(fd: RawFd, buffer: *mut u8, room: usize) -> ssize_t {
                 // SAFETY: as above.
                 let read = unsafe { (real().read)(fd, buffer.cast(), room) };
                 // SAFETY: as above, and the kernel has written that many bytes there.
-                next = unsafe { after_read(fd, buffer, room, read) };
+                next = Some(unsafe { after_read(fd, buffer, room, read) });
             }
             Some(Step::Sleep(on, limit)) => next = sleep(fd, room, on, limit),
             // SAFETY: the caller promises the room.
@@ -202,28 +202,20 @@ unsafe fn receive(fd: RawFd, buffer: *mut u8, room: usize) -> ssize_t {
 
 /// # Safety
 /// Of `room` bytes at `buffer`, the first `read` are initialised.
-unsafe fn after_read(fd: RawFd, buffer: *mut u8, room: usize, read: ssize_t) -> Option<Step> {
-    if let Ok(len) = usize::try_from(read) {
-        // SAFETY: the caller promises it, and nobody else uses the buffer.
-        let bytes = unsafe { std::slice::from_raw_parts(buffer, len) };
-        if quickly(|| turn::arrives_unwatched(fd, bytes)) == Some(true) {
-            return Some(Step::Return(len));
-        }
-    }
+unsafe fn after_read(fd: RawFd, buffer: *mut u8, room: usize, read: ssize_t) -> Step {
     let errno = Errno::last_raw();
-    let next = quietly(|| match usize::try_from(read) {
-        // SAFETY: the caller promises it, and nobody else uses the buffer.
-        Ok(len) => unsafe {
-            let bytes = std::slice::from_raw_parts_mut(buffer, len);
-            step(fd, room, Event::Read(bytes))
-        },
-        Err(_) => step(fd, room, Event::Failed(errno)),
-    });
     // Without a step the request is still the daemon's.
-    Some(next.unwrap_or(match usize::try_from(read) {
-        Ok(len) => Step::Return(len),
-        Err(_) => Step::Fail(errno),
-    }))
+    let Ok(len) = usize::try_from(read) else {
+        let next = quietly(|| step(fd, room, Event::Failed(errno)));
+        return next.unwrap_or(Step::Fail(errno));
+    };
+    // SAFETY: the caller promises it, and nobody else uses the buffer.
+    let bytes = unsafe { std::slice::from_raw_parts_mut(buffer, len) };
+    if quickly(|| turn::arrives_unwatched(fd, bytes)) == Some(true) {
+        return Step::Return(len);
+    }
+    let next = quietly(|| step(fd, room, Event::Read(bytes)));
+    next.unwrap_or(Step::Return(len))
 }
 
 unsafe extern "C-unwind" {
