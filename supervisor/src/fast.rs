@@ -12,6 +12,7 @@ mod moves;
 mod own_calls;
 mod padding;
 mod resident;
+mod scan;
 mod site;
 mod sites;
 mod text;
@@ -35,9 +36,10 @@ use crate::mounts::Mount;
 use crate::report::{Note, Report};
 use crate::targets::{Process, Standing, Thread, share_memory};
 use history::{History, Program};
-use inject::{Boot, Prepared};
+use inject::{Boot, Prepared, Present};
 pub(crate) use own_calls::{TakenOver, is_agents, is_bootstraps};
 use resident::Resident;
+use scan::Texts;
 
 /// Calls that a program makes that is to have the agent, before it gets it: some make a few
 /// and end.
@@ -70,6 +72,7 @@ pub(crate) struct FastPath {
     looked: OwnedFd,
     /// Where the agent is for those programs for which it is likely to pay.
     history: Option<History>,
+    texts: Texts,
     report: Arc<Report>,
 }
 
@@ -81,6 +84,8 @@ pub(crate) struct Progress {
     calls: u64,
     /// What it runs, if the calls are to be remembered of that.
     program: Option<Program>,
+    /// Bypassed calls after which it is to have the agent.
+    worth_it: u64,
 }
 
 #[derive(Debug, Default)]
@@ -88,13 +93,15 @@ enum Stage {
     /// It has made no call that was bypassed.
     #[default]
     New,
-    /// It gets the agent once it has made more calls than these.
-    Counting(u64),
+    /// It gets the agent once it has made enough calls.
+    Counting,
     /// The next call from one of its sites brings in the agent.
     Prepared(Prepared),
     /// The bootstrap runs.
     Booting(Boot),
-    /// It posts itself.
+    /// It has the agent, and gets a channel once it has made enough calls.
+    Present(Present),
+    /// It posts itself, or is about to.
     Resident(Resident),
     /// It stays on traps.
     Off,
@@ -148,8 +155,10 @@ pub(crate) fn area(base: u64) -> Area {
 fn ends_agent(event: Event, is_single: bool) -> Option<Why> {
     match event {
         Event::Exit | Event::Exec => None,
-        Event::Umask(_) | Event::Credentials => {
-            (!is_single).then_some("others may change credentials or umask, or not, in its memory")
+        // Threads have one umask: the agent goes on without the calls that need it.
+        Event::Umask(_) => None,
+        Event::Credentials => {
+            (!is_single).then_some("others may change credentials, or not, in its memory")
         }
         Event::Adopts => Some("it adopts orphans"),
         Event::Confine | Event::Restrict | Event::Filter => Some("it confines itself"),
@@ -178,6 +187,7 @@ impl FastPath {
             processes: Mutex::default(),
             changes: AtomicU64::new(0),
             history: is_auto.then(History::open).transpose()?,
+            texts: Texts::default(),
             looked: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             report,
         })
@@ -192,47 +202,80 @@ impl FastPath {
         self.changes.load(Ordering::SeqCst)
     }
 
+    /// A program begins: the agent is brought in before it has threads, if it may be worth it.
+    pub(crate) fn begin(&self, notification: &Notification, thread: &Thread) {
+        let process = thread.process();
+        let progress = &mut *process.progress().lock();
+        if !matches!(progress.stage, Stage::New) || self.look_at(process, progress).is_err() {
+            return;
+        }
+        let is_worth_it = match process.policy().fast() {
+            Fast::On => true,
+            Fast::Auto => progress.worth_it == 0,
+            Fast::Off => false,
+        };
+        if !is_worth_it {
+            return;
+        }
+        match Prepared::at_start(self, notification) {
+            Ok(prepared) => progress.stage = Stage::Prepared(prepared),
+            Err(why) => tracing::debug!("process {} began: {why}", process.tgid()),
+        }
+    }
+
     /// Learns from a call that traps: injects the agent, rewrites the site, grants the
     /// directory.
     pub(crate) fn consider(&self, seen: Seen<'_>) {
         let process = seen.thread.process();
         let progress = &mut *process.progress().lock();
         self.note(process, Note::Trapped);
+        if progress.calls == 0 {
+            self.note(process, Note::Met);
+        }
         progress.calls += 1;
         if let Stage::New = progress.stage {
-            self.note(process, Note::Met);
-            progress.stage = self.begin(process, &mut progress.program);
+            progress.stage = match self.look_at(process, progress) {
+                Ok(()) => Stage::Counting,
+                Err(why) => self.stays_on_traps(process, why),
+            };
         }
-        match &mut progress.stage {
-            Stage::Counting(worth_it) if progress.calls > *worth_it => {
-                progress.stage = self.prepare(seen);
-            }
-            Stage::Prepared(prepared) => match prepared.extend(seen) {
-                Ok(note) => self.note_if(process, note),
-                Err(why) => progress.stage = self.stays_on_traps(process, why),
+        let is_worth_it = progress.calls > progress.worth_it;
+        progress.stage = match std::mem::replace(&mut progress.stage, Stage::Off) {
+            Stage::Counting if is_worth_it => self.prepare(seen),
+            Stage::Prepared(mut prepared) => match prepared.extend(seen) {
+                Ok(note) => {
+                    self.note_if(process, note);
+                    Stage::Prepared(prepared)
+                }
+                Err(why) => self.stays_on_traps(process, why),
             },
-            Stage::Resident(resident) => {
+            Stage::Present(present) if is_worth_it => self.offer(present, seen),
+            Stage::Resident(mut resident) => {
                 self.note_if(process, resident.learn(seen));
                 self.take_back_what_is_old(seen.notification.tid(), seen.changes);
+                Stage::Resident(resident)
             }
-            Stage::New | Stage::Counting(_) | Stage::Booting(_) | Stage::Off => {}
-        }
+            other => other,
+        };
     }
 
-    /// A process makes its first call; sets what it runs if that is to be remembered.
-    fn begin(&self, process: &Process, program: &mut Option<Program>) -> Stage {
+    /// A process begins, or makes its first call: what it runs if that is to be remembered, and
+    /// when it is to have the agent. Why not at all.
+    fn look_at(&self, process: &Process, progress: &mut Progress) -> Result<(), Why> {
         let policy = process.policy();
         let fast = policy.fast();
         if fast == Fast::Off {
-            return self.stays_on_traps(process, "the policy says off");
+            return Err("the policy says off");
         }
         if !policy.is_by_mount_alone() {
-            return self.stays_on_traps(process, POLICY);
+            return Err(POLICY);
         }
         let history = self.history.as_ref().filter(|_| fast == Fast::Auto);
-        *program = history.and_then(|_| Program::of(process.tgid()));
-        let worth_it = history.map(|history| history.worth_it(*program));
-        Stage::Counting(worth_it.unwrap_or(WORTH_IT))
+        let program = history.and_then(|_| Program::of(process.tgid()));
+        progress.program = program;
+        let worth_it = history.map(|history| history.worth_it(program));
+        progress.worth_it = worth_it.unwrap_or(WORTH_IT);
+        Ok(())
     }
 
     fn prepare(&self, seen: Seen<'_>) -> Stage {
@@ -242,7 +285,24 @@ impl FastPath {
                 self.note_if(process, note);
                 Stage::Prepared(prepared)
             }
-            Err(why) => self.stays_on_traps(process, why),
+            Err(why) => match Present::inherited(self, seen.notification.tid()) {
+                Some(present) => {
+                    self.begin_to_tell(process);
+                    self.offer(present, seen)
+                }
+                None => self.stays_on_traps(process, why),
+            },
+        }
+    }
+
+    fn offer(&self, present: Present, seen: Seen<'_>) -> Stage {
+        match Resident::offer(self.base, seen, present.sites) {
+            Ok(mut resident) => {
+                self.note_if(seen.thread.process(), resident.learn(seen));
+                self.take_back_what_is_old(seen.notification.tid(), seen.changes);
+                Stage::Resident(resident)
+            }
+            Err(why) => self.stays_on_traps(seen.thread.process(), why),
         }
     }
 
@@ -287,6 +347,11 @@ impl FastPath {
                     progress.stage = self.agent_off(process, resident, why);
                 }
             }
+            Stage::Present(_) => {
+                if let Some(why) = ends_agent(event, alone::is_alone(tid)) {
+                    progress.stage = self.stays_on_traps(process, why);
+                }
+            }
             Stage::Prepared(prepared) => {
                 // Who is not alone is not let in.
                 if let Some(why) = ends_agent(event, true) {
@@ -300,13 +365,10 @@ impl FastPath {
                 progress.stage = self.stays_on_traps(process, ODD);
             }
             // What dispatches its own calls shows nowhere else.
-            Stage::New | Stage::Counting(_) if event == Event::Filter => {
-                if let Stage::New = progress.stage {
-                    self.note(process, Note::Met);
-                }
+            Stage::New | Stage::Counting if event == Event::Filter => {
                 progress.stage = self.stays_on_traps(process, "it confines itself");
             }
-            Stage::New | Stage::Counting(_) | Stage::Off => {}
+            Stage::New | Stage::Counting | Stage::Off => {}
         }
         if is_last {
             self.remember(progress);

@@ -314,6 +314,14 @@ impl Worker {
                 self.serve_bootstrap(notification);
                 return None;
             }
+            if calls::is_start(&notification) {
+                // Who is met now has not been remembered.
+                if let Ok(Met { thread, .. }) = self.shared.targets.thread(notification.tid()) {
+                    fast.begin(&notification, &thread);
+                }
+                notification.proceed();
+                return None;
+            }
         }
         match self.forward(&mut notification, started) {
             Ok((connection, pending, answer)) => {

@@ -299,6 +299,22 @@ pub fn numbers() -> impl ExactSizeIterator<Item = i32> {
         .map(|row| i32::try_from(row.number).unwrap_or(-1))
 }
 
+/// What a call may ask for; nothing if the agent does not know it.
+pub fn operations(number: i32) -> impl Iterator<Item = Operation> {
+    let rows = ROWS.iter().filter(move |row| row.number == number.into());
+    rows.flat_map(|row| [row.operation, row.otherwise])
+}
+
+/// What stands at [`layout::KNOWN`].
+#[must_use]
+pub fn low_bytes() -> [u8; 256] {
+    let mut known = [0; 256];
+    for number in numbers() {
+        known[usize::from(number.to_le_bytes()[0])] = 1;
+    }
+    known
+}
+
 /// Whether the agent knows a call.
 #[must_use]
 pub fn knows(number: i32) -> bool {

@@ -41,6 +41,13 @@ pub const RING_LEN: u64 = 0x40_0000;
 pub const TABLE: u64 = 0x050F_0000;
 /// In the table, the jumps of those sites that jump there themselves: `jmp [rip]`, where to.
 pub const NEAR: u64 = 0x8000;
+/// In the table, for each value of a call number's lowest byte one: 0 if no call with such a
+/// number is known.
+pub const KNOWN: u64 = TABLE + 0x7F00;
+/// The page of [`MOVES_WORD`].
+pub const MOVES_TABLE: u64 = 0x48CE_8000;
+/// What the sites of Go jump through: the address is what is left of their instructions.
+pub const MOVES_WORD: u64 = 0x48CE_8948;
 /// Length of such a jump, rounded up.
 pub const NEAR_LEN: u64 = 16;
 /// Length of the table.
@@ -63,9 +70,9 @@ pub mod ask {
     pub const AGENT: u64 = 1;
     /// The agent's memory could not be mapped.
     pub const NO_ROOM: u64 = 2;
-    /// For a descriptor of the channel.
+    /// For a descriptor of the channel, which was offered.
     pub const RING: u64 = 3;
-    /// All is mapped.
+    /// What was to be mapped is.
     pub const DONE: u64 = 4;
     /// It is not.
     pub const FAILED: u64 = 5;
@@ -73,8 +80,13 @@ pub mod ask {
 
 /// Offsets in the state's first page.
 pub mod state {
-    /// u64; 0: every call goes to the trap.
+    /// u64; [`POSTS`], or [`OFFERED`] and then 3 while a thread maps the channel; otherwise every
+    /// call goes to the trap.
     pub const ENABLED: usize = 0;
+    /// Calls are posted.
+    pub const POSTS: u64 = 1;
+    /// The channel may be fetched.
+    pub const OFFERED: u64 = 2;
     /// u64; whether the mount is where it was.
     pub const MOUNT_OK: usize = 8;
     /// u32.

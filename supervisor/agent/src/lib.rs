@@ -19,5 +19,5 @@ mod calls;
 mod image;
 pub mod layout;
 
-pub use calls::{knows, numbers, table};
+pub use calls::{knows, low_bytes, numbers, operations, table};
 pub use image::{bootstrap, entry, image, takeovers};

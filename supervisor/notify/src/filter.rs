@@ -20,6 +20,18 @@ pub struct Trap {
     pub when: Option<When>,
 }
 
+impl Trap {
+    /// Whether a call of the x86-64 ABI is trapped for this.
+    #[must_use]
+    pub fn is(&self, number: i32, arguments: [u64; 6]) -> bool {
+        let holds = |when: When| {
+            let argument = arguments.get(when.argument as usize);
+            argument.is_some_and(|it| it & when.mask == when.value)
+        };
+        self.number == number && self.when.is_none_or(holds)
+    }
+}
+
 /// One system call to trap when it is made through the i386 or the x32 ABI.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ForeignTrap {

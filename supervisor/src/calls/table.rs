@@ -145,6 +145,12 @@ static TABLE: &[Entry] = &[
     path(libc::SYS_fchmodat2, "fchmodat2", &[O::Chmod], |a| call(O::Chmod, fd_at(a), follows(a[3], EMPTY_PATH)?, Detail::Mode(mode(a[2])))),
 ];
 
+/// arch_prctl(2) with `ARCH_SET_FS` (asm/prctl.h), which is no event.
+pub(super) const START: Trap = Trap {
+    number: libc::SYS_arch_prctl as i32,
+    when: Some(option_is(0x1002)),
+};
+
 /// linux/prctl.h
 const PR_SET_SYSCALL_USER_DISPATCH: i32 = 59;
 

@@ -1,5 +1,6 @@
 //! Who else runs in a target's memory.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
@@ -28,6 +29,18 @@ pub(super) fn is_alone(tid: u32) -> bool {
             .all(|child| share_memory(tid, child) == Some(false))
 }
 
+/// The children of all threads of a process.
+pub(super) fn children(tid: u32) -> BTreeSet<u32> {
+    let tasks = fs::read_dir(format!("/proc/{tid}/task"));
+    let paths = tasks.into_iter().flatten().flatten();
+    let lists = paths.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+    let numbers = |list: String| {
+        let numbers = list.split_ascii_whitespace().map(str::parse);
+        numbers.filter_map(Result::ok).collect::<Vec<_>>()
+    };
+    lists.flat_map(numbers).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -40,6 +53,8 @@ mod tests {
         let mut child = Command::new("sleep").arg("60").spawn().unwrap();
         assert_eq!(threads(child.id()), Some(1));
         assert!(is_alone(child.id()));
+        assert!(children(std::process::id()).contains(&child.id()));
+        assert!(children(child.id()).is_empty());
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(threads(child.id()), None);

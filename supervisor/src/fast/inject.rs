@@ -1,50 +1,48 @@
 //! Bringing the agent into a target.
 //!
-//! A thread waits in a trapped call. Its site is made to lead to the bootstrap, which lies
+//! A thread waits in a trapped call, or a program has just begun. Its site is made to lead to the bootstrap, which lies
 //! behind the program's text ([`super::padding`]); nothing else changes, so whatever the thread
 //! does next, or a handler, or a child, is as it was. Who makes the next call from there comes
 //! to the bootstrap. It takes no more signals, asks for the agent and gets it if it is alone
 //! in its memory; the agent maps the rest and says so; the sites are rewritten to lead to the
 //! agent; signals are taken again, and the call is made. Whoever is refused, or asks nobody
-//! because we have died, makes the call.
+//! because we have died, makes the call. The channel comes later ([`super::resident`]).
 
 use std::os::fd::AsFd;
-use std::sync::Arc;
 
 use finesse_agent::layout::{self, ask};
 use finesse_notify::Notification;
-use finesse_wire::FEATURE_DIRECT;
+use finesse_policy::Decision;
 
 use super::alone::is_alone;
-use super::memory::Memory;
+use super::memory::{Memory, not_written};
 use super::padding::Padding;
-use super::resident::{Resident, Session};
+use super::resident;
 use super::sites::Sites;
 use super::text::Mappings;
 use super::{FastPath, Seen, Why};
-use crate::mounts::Mount;
 use crate::report::Note;
-use crate::targets::{Thread, share_memory, status};
+use crate::targets::{Process, share_memory, status};
 
 /// A target that gets the agent at the next call from a prepared site.
 #[derive(Debug)]
 pub(crate) struct Prepared {
     sites: Sites,
-    mount: Arc<Mount>,
-    /// As [`Seen::changes`].
-    changes: u64,
 }
 
 /// A bootstrap on its way.
 #[derive(Debug)]
 pub(crate) struct Boot {
     prepared: Prepared,
-    connection: Session,
-    /// Why it will fail.
-    failure: Why,
 }
 
-const NO_DESCRIPTOR: Why = "it may open no more descriptors";
+/// A target that has the agent, but posts nothing yet.
+#[derive(Debug)]
+pub(crate) struct Present {
+    pub(super) sites: Sites,
+}
+
+pub(super) const NO_DESCRIPTOR: Why = "it may open no more descriptors";
 
 impl Prepared {
     /// Prepares the site of a call, unless it stays.
@@ -52,18 +50,18 @@ impl Prepared {
         check_target(seen.notification.tid(), fast)?;
         let mut sites = Sites::new(fast.base);
         let note = sites.prepare(seen.notification)?;
-        let prepared = Prepared {
-            sites,
-            mount: Arc::clone(seen.mount),
-            changes: seen.changes,
-        };
-        Ok((prepared, note))
+        Ok((Prepared { sites }, note))
+    }
+
+    /// Prepares a program that has just begun.
+    pub(super) fn at_start(fast: &FastPath, notification: &Notification) -> Result<Prepared, Why> {
+        let mut sites = Sites::new(fast.base);
+        sites.prepare_start(notification, &fast.texts)?;
+        Ok(Prepared { sites })
     }
 
     /// A further call has trapped; prepares its site as well.
     pub(super) fn extend(&mut self, seen: Seen<'_>) -> Result<Option<Note>, Why> {
-        self.mount = Arc::clone(seen.mount);
-        self.changes = seen.changes;
         self.sites.prepare(seen.notification)
     }
 
@@ -73,86 +71,62 @@ impl Prepared {
     }
 
     /// The bootstrap asks for the agent: answers with a descriptor of it.
-    pub(super) fn boot(
-        self,
-        fast: &FastPath,
-        notification: Notification,
-        thread: &Thread,
-    ) -> Result<Boot, Why> {
+    pub(super) fn boot(self, fast: &FastPath, notification: Notification) -> Result<Boot, Why> {
         let tid = notification.tid();
-        let begun = check_target(tid, fast).and_then(|()| self.connect(thread));
-        let connection = begun.inspect_err(|_| self.give_up(tid))?;
+        check_target(tid, fast).inspect_err(|_| self.give_up(tid))?;
         let given = notification.succeed_with_descriptor(fast.agent.as_fd());
         if given.is_err() {
             self.give_up(tid);
             return Err(NO_DESCRIPTOR);
         }
-        Ok(Boot {
-            prepared: self,
-            connection,
-            failure: "its address space has no room",
-        })
-    }
-
-    /// A session of the target's own.
-    fn connect(&self, thread: &Thread) -> Result<Session, Why> {
-        let identity = thread.identity().ok_or("credentials that do not travel")?;
-        let end = thread
-            .process()
-            .end()
-            .map_err(|_| "no descriptors are left")?;
-        let door = &self.mount.door;
-        let connection = door
-            .connection(self.mount.id, &self.mount.mountpoint)
-            .map_err(|_| "the file system is not served any more")?
-            .another(door.device(), FEATURE_DIRECT, end)
-            .map_err(|error| {
-                tracing::debug!("{error}");
-                "the file system admits no further target"
-            })?;
-        let session = Session(connection);
-        if !session.bind(identity) {
-            return Err("the file system refuses the caller");
-        }
-        Ok(session)
+        Ok(Boot { prepared: self })
     }
 }
 
 impl Boot {
-    pub(super) fn changes(&self) -> u64 {
-        self.prepared.changes
-    }
-
     /// The target does something else meanwhile.
     pub(super) fn give_up(&self, tid: u32) {
         self.prepared.give_up(tid);
     }
 
-    /// The agent's start asks for the channel: answers with a descriptor of it. Without, it will
-    /// say that it failed.
-    pub(super) fn give_ring(&mut self, notification: Notification) {
-        let ring = self.connection.memory().as_fd();
-        if notification.succeed_with_descriptor(ring).is_err() {
-            self.failure = NO_DESCRIPTOR;
-        }
-    }
-
     /// All is mapped, or not.
     pub(super) fn finish(
-        mut self,
+        self,
         fast: &FastPath,
         notification: &Notification,
-        thread: &Thread,
-    ) -> Result<(Resident, Vec<Note>), Why> {
+        process: &Process,
+    ) -> Result<(Present, Vec<Note>), Why> {
         let tid = notification.tid();
-        self.prepared.give_up(tid);
+        self.give_up(tid);
         if notification.args()[1] != ask::DONE {
-            return Err(self.failure);
+            return Err("its address space has no room");
         }
-        let notes = self.prepared.sites.rewrite_prepared(tid);
-        let Prepared { sites, mount, .. } = self.prepared;
-        let resident = Resident::new(fast.base, tid, thread, self.connection, mount, sites)?;
-        Ok((resident, notes))
+        let known = finesse_agent::low_bytes();
+        Memory::open(tid)
+            .and_then(|memory| memory.write(layout::KNOWN, &known))
+            .map_err(|error| not_written(&error))?;
+        let mut sites = self.prepared.sites;
+        let policy = process.policy();
+        let may_be_bypassed = |operation| policy.fixed(operation) != Some(Decision::Kernel);
+        let wanted = |number| finesse_agent::operations(number).any(may_be_bypassed);
+        let notes = sites.rewrite_all(tid, &fast.texts, wanted);
+        Ok((Present { sites }, notes))
+    }
+}
+
+impl Present {
+    /// A child, made by fork(2), of a process with the agent: it has the agent as well, without
+    /// state and channel.
+    pub(super) fn inherited(fast: &FastPath, tid: u32) -> Option<Present> {
+        let mappings = Mappings::of(tid)?;
+        let ring = fast.base + layout::RING..fast.base + layout::RING + layout::RING_LEN;
+        let is_there = mappings.is_agent(fast.base) && mappings.are_free(&ring);
+        // A handler of its parent's may have made it, which was in the middle of a call.
+        if !is_there || check_relations(tid, fast).is_err() || !resident::is_idle(fast.base, tid) {
+            return None;
+        }
+        let sites = Sites::inherited(fast.base, tid)?;
+        Some(Present { sites })
     }
 }
 
@@ -177,6 +151,19 @@ pub(super) fn filters(tid: u32) -> Option<u64> {
 }
 
 fn check_target(tid: u32, fast: &FastPath) -> Result<(), Why> {
+    check_relations(tid, fast)?;
+    let mappings = Mappings::of(tid).ok_or("its memory is not shown")?;
+    let places = [
+        fast.base..fast.base + 0x1000_0000,
+        layout::TABLE..layout::TABLE + layout::TABLE_LEN,
+    ];
+    if !places.iter().all(|place| mappings.are_free(place)) {
+        return Err("the agent's place is taken");
+    }
+    Ok(())
+}
+
+fn check_relations(tid: u32, fast: &FastPath) -> Result<(), Why> {
     let status = status(tid).ok_or("it is gone")?;
     if !is_alone(tid) {
         return Err("others run in its memory");
@@ -187,14 +174,6 @@ fn check_target(tid: u32, fast: &FastPath) -> Result<(), Why> {
     }
     if filters(tid).is_none_or(|filters| filters > fast.filters) {
         return Err("it filters its own calls");
-    }
-    let mappings = Mappings::of(tid).ok_or("its memory is not shown")?;
-    let places = [
-        fast.base..fast.base + 0x1000_0000,
-        layout::TABLE..layout::TABLE + layout::TABLE_LEN,
-    ];
-    if !places.iter().all(|place| mappings.are_free(place)) {
-        return Err("the agent's place is taken");
     }
     Ok(())
 }

@@ -24,12 +24,17 @@ pub(super) fn before_call(text: &[u8], number: i32) -> Option<&[u8]> {
     if code.ends_with(&LOADS) {
         return Some(&code[code.len() - LOADS.len()..]);
     }
-    let [a, b, c, d] = number.to_le_bytes();
-    let sets_number = [0xB8, a, b, c, d];
+    let (displaced, found) = number_and_moves(code)?;
+    (found == number).then_some(displaced)
+}
+
+/// `mov eax, imm32` and the moves that `code` ends with, which may be none, and that number.
+pub(super) fn number_and_moves(code: &[u8]) -> Option<(&[u8], i32)> {
     (1..code.len()).rev().find_map(|start| {
-        let moves = code[start..].strip_prefix(&sets_number)?;
+        let (number, moves) = code[start..].strip_prefix(&[0xB8])?.split_first_chunk()?;
         // After a REX prefix it would be another instruction.
-        (code[start - 1] & 0xF0 != 0x40 && are_moves(moves)).then_some(&code[start..])
+        let is_whole = code[start - 1] & 0xF0 != 0x40 && are_moves(moves);
+        is_whole.then_some((&code[start..], i32::from_le_bytes(*number)))
     })
 }
 

@@ -7,7 +7,8 @@ use finesse_agent::layout::{self, ask};
 use finesse_notify::Notification;
 
 use super::inject::{self, Boot};
-use super::{FastPath, Stage, resident};
+use super::resident::{self, Resident};
+use super::{FastPath, Stage};
 use crate::connection::Connection;
 use crate::mounts::Mount;
 use crate::report::Note;
@@ -43,13 +44,16 @@ impl FastPath {
         let stage = &mut process.progress().lock().stage;
         match (notification.args()[1], std::mem::replace(stage, Stage::Off)) {
             (ask::AGENT, Stage::Prepared(prepared)) => {
-                *stage = match prepared.boot(self, notification, thread) {
-                    Ok(boot) => self.begin_to_tell(process, boot),
+                *stage = match prepared.boot(self, notification) {
+                    Ok(boot) => {
+                        self.begin_to_tell(process);
+                        Stage::Booting(boot)
+                    }
                     Err(why) => self.stays_on_traps(process, why),
                 };
             }
             (ask::NO_ROOM, Stage::Booting(boot)) => {
-                *stage = self.finish(boot, &notification, thread);
+                *stage = self.finish(boot, &notification, process);
                 notification.fail(libc::EINVAL);
             }
             (asked, other) => {
@@ -63,48 +67,75 @@ impl FastPath {
     }
 
     /// Before it is told anything: from now on it hears of changes.
-    fn begin_to_tell(&self, process: &Arc<Process>, boot: Boot) -> Stage {
+    pub(super) fn begin_to_tell(&self, process: &Arc<Process>) {
         let mut processes = self.processes.lock();
         processes.retain(|_, process| process.strong_count() > 0);
         processes.insert(process.tgid(), Arc::downgrade(process));
-        Stage::Booting(boot)
     }
 
-    fn finish(&self, boot: Boot, notification: &Notification, thread: &Thread) -> Stage {
-        let changes = boot.changes();
-        let process = thread.process();
-        match boot.finish(self, notification, thread) {
-            Ok((resident, notes)) => {
-                self.note(process, Note::HasAgent);
+    fn finish(&self, boot: Boot, notification: &Notification, process: &Process) -> Stage {
+        match boot.finish(self, notification, process) {
+            Ok((present, notes)) => {
                 notes.into_iter().for_each(|note| self.note(process, note));
-                self.take_back_what_is_old(notification.tid(), changes);
-                Stage::Resident(resident)
+                Stage::Present(present)
             }
             Err(why) => self.stays_on_traps(process, why),
         }
     }
 
-    /// Answers a call from the agent's own code: its start has something to ask or to say, or
-    /// a reply did not come at once.
+    /// Answers a call from the agent's own code: it has something to ask or to say, or a reply
+    /// did not come at once.
     pub(crate) fn serve(&self, notification: Notification, thread: &Thread) -> Option<TakenOver> {
-        let process = thread.process();
-        let mut progress = process.progress().lock();
-        let stage = &mut progress.stage;
-        match std::mem::replace(stage, Stage::Off) {
-            Stage::Booting(mut boot) if notification.args()[1] == ask::RING => {
-                boot.give_ring(notification);
-                *stage = Stage::Booting(boot);
-                return None;
-            }
-            Stage::Booting(boot) => {
-                *stage = self.finish(boot, &notification, thread);
-                notification.succeed(0);
-                return None;
-            }
-            other => *stage = other,
+        if notification.returns_to() < self.base + finesse_agent::takeovers() {
+            self.serve_agent(notification, thread);
+            return None;
         }
-        drop(progress);
-        self.take_over(notification, process)
+        self.take_over(notification, thread.process())
+    }
+
+    /// The agent asks for the channel, or something is mapped, or is not.
+    fn serve_agent(&self, notification: Notification, thread: &Thread) {
+        let process = thread.process();
+        let stage = &mut process.progress().lock().stage;
+        match std::mem::replace(stage, Stage::Off) {
+            Stage::Booting(boot) => {
+                *stage = self.finish(boot, &notification, process);
+                notification.succeed(0);
+            }
+            Stage::Resident(mut resident) if notification.args()[1] == ask::RING => {
+                resident.give_ring(notification);
+                *stage = Stage::Resident(resident);
+            }
+            Stage::Resident(resident) if !resident.is_mapped() => {
+                *stage = self.begin_to_post(resident, &notification, thread);
+                notification.succeed(0);
+            }
+            other => {
+                *stage = other;
+                notification.fail(libc::EINVAL);
+            }
+        }
+    }
+
+    /// The channel is mapped, or not.
+    fn begin_to_post(
+        &self,
+        mut resident: Resident,
+        notification: &Notification,
+        thread: &Thread,
+    ) -> Stage {
+        let process = thread.process();
+        match resident.finish(notification, thread) {
+            Ok(()) => {
+                self.note(process, Note::HasAgent);
+                self.take_back_what_is_old(notification.tid(), resident.changes());
+                Stage::Resident(resident)
+            }
+            Err(why) => {
+                resident::disable(self.base, notification.tid());
+                self.stays_on_traps(process, why)
+            }
+        }
     }
 
     /// A reply did not come at once.
@@ -139,7 +170,9 @@ impl FastPath {
 /// With whom the agent of a process speaks, and of which mount.
 fn session(process: &Process) -> Option<(Arc<Connection>, Arc<Mount>)> {
     match &process.progress().lock().stage {
-        Stage::Resident(it) => Some((Arc::clone(it.connection()), Arc::clone(it.mount()))),
+        Stage::Resident(it) if it.is_mapped() => {
+            Some((Arc::clone(it.connection()), Arc::clone(it.mount())))
+        }
         _ => None,
     }
 }

@@ -1,15 +1,20 @@
-//! A target that posts itself.
+//! A target that posts itself, or is about to: the channel is offered to the agent, and the next
+//! thread that comes by maps it.
 
+use std::collections::BTreeSet;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use finesse_agent::layout::{self, block, state};
+use finesse_agent::layout::{self, ask, block, state};
 use finesse_channel::Geometry;
-use finesse_notify::{read_bytes, write_bytes};
+use finesse_notify::{MemoryError, Notification, read_bytes, write_bytes};
 use finesse_policy::Decision;
-use finesse_wire::{MAX_REPLY, MAX_REQUEST, NodeId, Operation};
+use finesse_wire::{FEATURE_DIRECT, MAX_REPLY, MAX_REQUEST, NodeId, Operation};
 
+use super::alone::children;
+use super::inject::NO_DESCRIPTOR;
 use super::sites::Sites;
 use super::{Seen, Why};
 use crate::connection::Connection;
@@ -17,12 +22,26 @@ use crate::mounts::Mount;
 use crate::report::Note;
 use crate::targets::Thread;
 
+const NOT_WRITTEN: Why = "its memory cannot be written";
+
+/// How far the channel is.
+#[derive(Debug)]
+enum Channel {
+    Offered,
+    /// A thread maps it; who were the process's children then.
+    Fetched(BTreeSet<u32>),
+    Mapped,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Resident {
+    channel: Channel,
     base: u64,
     connection: Session,
     mount: Arc<Mount>,
+    /// See [`Resident::changes`].
+    changes: u64,
     granted: Vec<NodeId>,
     sites: Sites,
     /// Calls that the agent has answered, a row each, as last read.
@@ -60,23 +79,31 @@ pub(super) fn is_forked(base: u64, tid: u32) -> bool {
     read_bytes(tid, state_address(base, state::PID), 4, &mut pid).is_ok() && pid == [0; 4]
 }
 
+/// Whether no thread is in the middle of the agent's code, as far as its memory says.
+pub(super) fn is_idle(base: u64, tid: u32) -> bool {
+    let len = layout::SLOTS as usize * layout::BLOCK;
+    let mut blocks = Vec::new();
+    read_bytes(tid, base + layout::BLOCKS, len, &mut blocks).is_ok()
+        && blocks
+            .chunks(layout::BLOCK)
+            .all(|block| block[block::CLAIM..block::CLAIM + 8] == [0; 8])
+}
+
 impl Resident {
-    pub(super) fn new(
-        base: u64,
-        tid: u32,
-        thread: &Thread,
-        connection: Session,
-        mount: Arc<Mount>,
-        sites: Sites,
-    ) -> Result<Self, Why> {
-        let resident = Resident {
+    /// Offers a channel of its own to a target that has made a call which concerns `seen.mount`.
+    pub(super) fn offer(base: u64, seen: Seen<'_>, sites: Sites) -> Result<Self, Why> {
+        let identity = seen.thread.identity();
+        let identity = identity.ok_or("credentials that do not travel")?;
+        let mut resident = Resident {
+            channel: Channel::Offered,
             base,
-            connection,
-            mount,
+            connection: connect(seen)?,
+            mount: Arc::clone(seen.mount),
+            changes: seen.changes,
             granted: Vec::new(),
             sites,
             served: vec![0; finesse_agent::numbers().count()],
-            bound: thread.identity().map(|identity| identity.number),
+            bound: None,
         };
         let geometry = resident.connection.client().geometry();
         let longest = [geometry.request_max, geometry.reply_max].map(|len| len as usize);
@@ -88,13 +115,69 @@ impl Resident {
         if next > layout::RING_LEN {
             return Err("the channel is too large");
         }
+        if !resident.bind(seen.thread) {
+            tracing::debug!("caller {} was refused", identity.number);
+            return Err("the file system refuses the caller");
+        }
+        resident.grant(seen.base);
+        let tid = seen.notification.tid();
         let blocks = blocks(base, geometry);
+        let ring = (base + layout::RING).to_le_bytes();
         write_bytes(tid, base + layout::BLOCKS, &blocks)
-            .map_err(|_| "its memory cannot be written")?;
-        resident
-            .enable(tid, thread)
-            .map_err(|_| "its memory cannot be written")?;
+            .and_then(|()| write_bytes(tid, state_address(base, state::RING), &ring))
+            .and_then(|()| resident.set_enabled(tid, state::OFFERED))
+            .map_err(|_| NOT_WRITTEN)?;
         Ok(resident)
+    }
+
+    /// [`Seen::changes`] when it was last told of the mounts.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// Whether calls were posted, or could have been.
+    pub(super) fn is_mapped(&self) -> bool {
+        matches!(self.channel, Channel::Mapped)
+    }
+
+    /// The agent asks for the channel that it was offered: answers with a descriptor of it.
+    pub(super) fn give_ring(&mut self, notification: Notification) {
+        if !matches!(self.channel, Channel::Offered) {
+            notification.fail(libc::EINVAL);
+            return;
+        }
+        let children = children(notification.tid());
+        let ring = self.connection.memory().as_fd();
+        // Without, it will say that it failed.
+        if notification.succeed_with_descriptor(ring).is_ok() {
+            self.channel = Channel::Fetched(children);
+        }
+    }
+
+    /// The channel is mapped, or not: from here on the target posts.
+    pub(super) fn finish(
+        &mut self,
+        notification: &Notification,
+        thread: &Thread,
+    ) -> Result<(), Why> {
+        let Channel::Fetched(before) = &self.channel else {
+            return Err(NO_DESCRIPTOR);
+        };
+        if notification.args()[1] != ask::DONE {
+            return Err("its address space has no room");
+        }
+        // Another thread may have forked before the channel was kept from children.
+        if !children(notification.tid()).is_subset(before) {
+            return Err("a child may have its channel");
+        }
+        self.channel = Channel::Mapped;
+        self.bind(thread);
+        if self.bound.is_none() {
+            // At the next call that traps.
+            return Ok(());
+        }
+        let told = self.enable(notification.tid(), thread);
+        told.map_err(|_| NOT_WRITTEN)
     }
 
     /// True when the target knows its new umask.
@@ -136,12 +219,11 @@ impl Resident {
     }
 
     /// Writes all that the agent needs to know.
-    fn enable(&self, tid: u32, thread: &Thread) -> Result<(), finesse_notify::MemoryError> {
+    fn enable(&self, tid: u32, thread: &Thread) -> Result<(), MemoryError> {
         let Some(umask) = thread.process().umask() else {
             return Ok(());
         };
         let mut page = Page::new(0x1000);
-        page.put(state::ENABLED, &1_u64.to_le_bytes());
         page.put(state::PID, &thread.process().tgid().to_le_bytes());
         page.put(state::UMASK, &umask.to_le_bytes());
         page.put(state::RING, &(self.base + layout::RING).to_le_bytes());
@@ -165,7 +247,15 @@ impl Resident {
         for (index, node) in self.granted.iter().enumerate() {
             page.put(state::GRANTS + index * 8, &node.0.to_le_bytes());
         }
-        write_bytes(tid, self.base + layout::STATE, &page.0)
+        // Other threads may look meanwhile.
+        let all = state::ENABLED + 8;
+        write_bytes(tid, state_address(self.base, all), &page.0[all..])?;
+        self.set_enabled(tid, state::POSTS)
+    }
+
+    fn set_enabled(&self, tid: u32, value: u64) -> Result<(), MemoryError> {
+        let at = state_address(self.base, state::ENABLED);
+        write_bytes(tid, at, &value.to_le_bytes())
     }
 
     /// A bit for each operation that the policy and the mount let programs bypass here.
@@ -181,7 +271,11 @@ impl Resident {
         let may_write = |operation: Operation| {
             !self.mount.is_read_only() || operation.is_lookup() && operation != Operation::Access
         };
+        // What its threads set last, the kernel knows.
+        let has_umask = !thread.process().umask_is_asked();
+        let needs_umask = |operation| matches!(operation, Operation::Mkdir | Operation::Mknod);
         Operation::all()
+            .filter(|operation| has_umask || !needs_umask(*operation))
             .filter(|operation| may_write(*operation))
             .filter(|operation| decide(*operation) == Decision::Bypass)
             .fold(0, |bits, operation| bits | 1 << operation as u8)
@@ -204,13 +298,24 @@ impl Resident {
             return None;
         }
         let tid = seen.notification.tid();
-        let has_news = self.bind(seen.thread) | self.grant(seen.base);
         let note = self.sites.rewrite(seen.notification);
-        if self.bound.is_none() || !has_news && self.is_enabled(tid) {
-            return note;
+        let has_news = self.bind(seen.thread) | self.grant(seen.base);
+        match self.channel {
+            Channel::Mapped if self.bound.is_none() || !has_news && self.is_enabled(tid) => {
+                return note;
+            }
+            Channel::Mapped => {}
+            // Mounts have changed since.
+            Channel::Offered if self.state(tid, state::ENABLED) == Some(0) => {}
+            Channel::Offered | Channel::Fetched(_) => return note,
         }
         self.mount = Arc::clone(seen.mount);
-        if let Err(error) = self.enable(tid, seen.thread) {
+        self.changes = seen.changes;
+        let told = match self.channel {
+            Channel::Mapped => self.enable(tid, seen.thread),
+            _ => self.set_enabled(tid, state::OFFERED),
+        };
+        if let Err(error) = told {
             tracing::debug!("cannot tell a target: {error}");
         }
         note
@@ -249,6 +354,22 @@ impl Resident {
         read_bytes(tid, at, 8, &mut bytes).ok()?;
         Some(u64::from_le_bytes(bytes.try_into().ok()?))
     }
+}
+
+/// A session of the target's own.
+fn connect(seen: Seen<'_>) -> Result<Session, Why> {
+    let end = seen.thread.process().end();
+    let end = end.map_err(|_| "no descriptors are left")?;
+    let door = &seen.mount.door;
+    let connection = door
+        .connection(seen.mount.id, &seen.mount.mountpoint)
+        .map_err(|_| "the file system is not served any more")?
+        .another(door.device(), FEATURE_DIRECT, end)
+        .map_err(|error| {
+            tracing::debug!("{error}");
+            "the file system admits no further target"
+        })?;
+    Ok(Session(connection))
 }
 
 /// Bytes that are laid out field by field.

@@ -22,6 +22,7 @@ mod class {
     pub(super) const SETS_NUMBER: Class = "mov eax, imm32";
     pub(super) const LOADS_LAST: Class = "mov r9, [rsp+8]";
     pub(super) const BEFORE_MOVES: Class = "moves before the call";
+    pub(super) const MOVES: Class = "moves between registers, as in Go";
 }
 
 /// An instruction before a call, as reports have it.
@@ -31,6 +32,11 @@ pub(super) type Class = &'static str;
 const LOADS_LAST: [u8; NEAR] = [0x4C, 0x8B, 0x4C, 0x24, 0x08];
 /// mov eax, imm32
 const SETS_NUMBER: u8 = 0xB8;
+/// The last moves of `Syscall6` (runtime/internal/syscall/asm_linux_amd64.s of Go): mov rdx, rdi;
+/// mov rsi, rcx; mov rdi, rbx.
+const MOVES: [u8; 9] = [0x48, 0x89, 0xFA, 0x48, 0x89, 0xCE, 0x48, 0x89, 0xDF];
+/// jmp [disp32], without the displacement.
+const JUMP_THROUGH: [u8; 3] = [0xFF, 0x24, 0x25];
 
 /// A site as it was. A jump is written over the first of the instructions that give way;
 /// whoever comes to a later one, or to the call, finds it as it was.
@@ -57,19 +63,43 @@ impl Site {
         if !site.is_text(mappings) {
             return Err("it is not text of a file");
         }
-        // Or half of it might be written.
-        if site.start() / PAGE != (after - 1) / PAGE {
+        if !site.is_on_one_page() {
             return Err("it lies across pages");
         }
-        if !site.has_call_behind_jump() && site.jump_to_table(0).is_none() {
+        if site.jump(0).is_none() {
             return Err(TOO_FAR);
         }
         Ok(site)
     }
 
+    /// Or half of it might be written.
+    pub(super) fn is_on_one_page(&self) -> bool {
+        self.start() / PAGE == (self.after - 1) / PAGE
+    }
+
+    /// What call returns to `after`, if `text`, which ends with it, can give way whatever came before:
+    /// the site, and the call's number if that is the same each time.
+    pub(super) fn find(text: &[u8], after: u64) -> Option<(Site, Option<i32>)> {
+        let code = text.strip_suffix(&SYSCALL)?;
+        let site = |displaced: &[u8]| Site {
+            after,
+            displaced: displaced.to_vec(),
+        };
+        if code.ends_with(&MOVES) {
+            return Some((site(&MOVES), None));
+        }
+        let (displaced, number) = moves::number_and_moves(code)?;
+        Some((site(displaced), Some(number)))
+    }
+
     /// `text` ends with the call.
     fn parse(text: &[u8], after: u64, number: i32) -> Option<Site> {
-        let displaced = before_call(text, number).or_else(|| moves::before_call(text, number))?;
+        let displaced = before_call(text, number)
+            .or_else(|| moves::before_call(text, number))
+            .or_else(|| {
+                let code = text.strip_suffix(&SYSCALL)?;
+                code.ends_with(&MOVES).then_some(MOVES.as_slice())
+            })?;
         Some(Site {
             after,
             displaced: displaced.to_vec(),
@@ -123,23 +153,69 @@ impl Site {
     }
 
     pub(super) fn class(&self) -> Class {
-        match self.displaced.as_array() {
-            Some(&LOADS_LAST) => class::LOADS_LAST,
-            Some(_) => class::SETS_NUMBER,
-            None => class::BEFORE_MOVES,
+        match *self.displaced {
+            [SETS_NUMBER, _, _, _, _] => class::SETS_NUMBER,
+            _ if self.displaced == LOADS_LAST => class::LOADS_LAST,
+            _ if self.displaced == MOVES => class::MOVES,
+            _ => class::BEFORE_MOVES,
         }
     }
 
-    /// To the jump of stub `number`, which lies in the table as well.
-    pub(super) fn jump_to_table(&self, number: u64) -> Option<[u8; NEAR]> {
-        near_jump(self.start(), near_place(number))
+    /// How it is made to lead to stub `number`; none if that is too far.
+    pub(super) fn jump(&self, number: u64) -> Option<Jump> {
+        // jmp [disp32]
+        let [a, b, c] = JUMP_THROUGH;
+        if self.displaced.len() == NEAR {
+            let word = layout::TABLE + number * 8;
+            // The displacement's upper half is the call itself.
+            let [low, high, ..] = word.to_le_bytes();
+            let code = vec![a, b, c, low, high];
+            return Some(Jump {
+                code,
+                at: word,
+                leads: Leads::Through,
+            });
+        }
+        if self.displaced == MOVES {
+            // The displacement is what comes next.
+            let (code, at) = (vec![a, b, c], layout::MOVES_WORD);
+            return Some(Jump {
+                code,
+                at,
+                leads: Leads::Through,
+            });
+        }
+        let at = near_place(number);
+        let code = near_jump(self.start(), at)?.to_vec();
+        Some(Jump {
+            code,
+            at,
+            leads: Leads::To,
+        })
     }
 
-    /// Whether the call's own bytes come behind the jump, as the upper half of the address that
-    /// it jumps through.
-    pub(super) fn has_call_behind_jump(&self) -> bool {
-        self.displaced.len() == NEAR
+    /// Whether a jump to anywhere near may be written over its first instruction.
+    pub(super) fn has_room_for_jump(&self) -> bool {
+        self.displaced != MOVES
     }
+}
+
+/// What is written over a site, and what it hangs on.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Jump {
+    pub(super) code: Vec<u8>,
+    /// An address in the table.
+    pub(super) at: u64,
+    pub(super) leads: Leads,
+}
+
+/// How a jump leads to the stub.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Leads {
+    /// The stub's address is to be there.
+    Through,
+    /// It jumps there, and that is to jump to the stub.
+    To,
 }
 
 /// The instruction directly before the call, if it is one that may give way: `text` ends with

@@ -9,7 +9,8 @@ use super::Why;
 use super::alone::is_alone;
 use super::memory::{Memory, not_opened, not_written};
 use super::padding::Padding;
-use super::site::{Class, SYSCALL, Site, TOO_FAR, detour, near_place};
+use super::scan::Texts;
+use super::site::{Class, Leads, SYSCALL, Site, TOO_FAR, detour};
 use super::text::Mappings;
 use crate::report::Note;
 
@@ -25,8 +26,21 @@ pub(super) struct Sites {
     settled: HashSet<u64>,
     /// Those of which it was told why they are left.
     left: HashSet<u64>,
+    /// Prepared ones whose calls the agent does not know.
+    early: HashSet<u64>,
     stubs: u64,
 }
+
+/// Calls by which C libraries and the runtime of Go go on once a program's first thread has its
+/// own storage.
+const EARLY: [i64; 6] = [
+    libc::SYS_set_tid_address,
+    libc::SYS_set_robust_list,
+    libc::SYS_sched_getaffinity,
+    libc::SYS_rseq,
+    libc::SYS_prlimit64,
+    libc::SYS_mprotect,
+];
 
 /// Why a site does not lead to the bootstrap.
 enum Unprepared {
@@ -49,8 +63,52 @@ impl Sites {
             unprepared: HashSet::new(),
             settled: HashSet::new(),
             left: HashSet::new(),
+            early: HashSet::new(),
             stubs: 0,
         }
+    }
+
+    /// Those that a child has from its parent.
+    pub(super) fn inherited(base: u64, tid: u32) -> Option<Self> {
+        let mut stubs = vec![0; usize::try_from(layout::MAX_STUBS * layout::STUB).ok()?];
+        let memory = Memory::open(tid).ok()?;
+        memory.read(base + layout::STUBS, &mut stubs).ok()?;
+        let len = usize::try_from(layout::STUB).ok()?;
+        let used = stubs.chunks_exact(len).take_while(|stub| stub[0] != 0);
+        Some(Sites {
+            stubs: used.count() as u64,
+            ..Sites::new(base)
+        })
+    }
+
+    /// A program has just begun: sites of calls that programs make then lead to the bootstrap.
+    /// Its call is one of the code that prepares the rest of it.
+    pub(super) fn prepare_start(
+        &mut self,
+        notification: &Notification,
+        texts: &Texts,
+    ) -> Result<(), Why> {
+        let after = notification.returns_to();
+        let (memory, mappings) = look_into(notification.tid())?;
+        let call = after.saturating_sub(SYSCALL.len() as u64)..after;
+        let text = mappings.text(&call).ok_or("it is not text of a file")?;
+        let mut padding = Padding::behind(&memory, &mappings, self.base, &call)?;
+        let is_early = |number: Option<i32>| number.is_some_and(|it| EARLY.contains(&it.into()));
+        let sites = texts.sites(&memory, text, is_early);
+        let near = sites.into_iter().filter(Site::has_room_for_jump);
+        for site in near.filter(|it| it.is_text(&mappings) && it.is_on_one_page()) {
+            let site_after = site.after();
+            if padding.prepare(&memory, site).is_err() {
+                break;
+            }
+            self.early.insert(site_after);
+        }
+        if self.early.is_empty() {
+            return Err("no site is known that it will call from");
+        }
+        padding.arm(&memory)?;
+        self.paddings.push(padding);
+        Ok(())
     }
 
     /// Makes the site of a call that trapped lead to the bootstrap, if it can be. What became
@@ -86,7 +144,11 @@ impl Sites {
         let mut padding = Padding::behind(&memory, &mappings, self.base, &call)?;
         if !padding.leads_from(after) {
             let site = Site::read(&memory, &mappings, after, notification.number());
-            padding.prepare(&memory, site.map_err(Unprepared::Stays)?)?;
+            let site = site.map_err(Unprepared::Stays)?;
+            if !site.has_room_for_jump() {
+                return Err("a jump to the bootstrap would be too long".into());
+            }
+            padding.prepare(&memory, site)?;
         }
         padding.arm(&memory)?;
         self.paddings.retain(|it| it.at() != padding.at());
@@ -125,16 +187,37 @@ impl Sites {
         }
     }
 
-    /// Rewrites those that lead to a bootstrap; the target is alone in its memory.
-    pub(super) fn rewrite_prepared(&mut self, tid: u32) -> Vec<Note> {
+    /// Rewrites those that lead to a bootstrap, and those in all texts from which `wanted` calls
+    /// are made; the target is alone in its memory.
+    pub(super) fn rewrite_all(
+        &mut self,
+        tid: u32,
+        texts: &Texts,
+        wanted: impl Fn(i32) -> bool,
+    ) -> Vec<Note> {
         let Ok((memory, mappings)) = look_into(tid) else {
             return Vec::new();
         };
         let paddings = std::mem::take(&mut self.paddings);
         let prepared = paddings.iter().flat_map(|it| it.sites(&memory, self.base));
-        let prepared: Vec<_> = prepared.filter(|it| it.is_text(&mappings)).collect();
-        let notes = prepared.into_iter().filter_map(|site| {
-            self.settled.insert(site.after());
+        let prepared = prepared.filter(|it| it.is_text(&mappings));
+        let mut sites: Vec<_> = prepared.collect();
+        for site in &sites {
+            // Nobody is there: the only thread is in the bootstrap.
+            if let Err(error) = memory.write(site.start(), site.displaced()) {
+                tracing::debug!("{:#x} leads to the bootstrap still: {error}", site.after());
+            }
+        }
+        sites.retain(|it| !self.early.contains(&it.after()));
+        let is_wanted = |number: Option<i32>| number.is_none_or(&wanted);
+        let found = mappings
+            .texts()
+            .flat_map(|text| texts.sites(&memory, text, is_wanted));
+        sites.extend(found.filter(|it| it.is_on_one_page()));
+        let notes = sites.into_iter().filter_map(|site| {
+            if !self.settled.insert(site.after()) {
+                return None;
+            }
             match self.write(&memory, &site) {
                 Ok(class) => Some(Note::Rewritten(class)),
                 Err(why) => self.leave(site.after(), why),
@@ -165,21 +248,21 @@ impl Sites {
             let written = memory.write(address, bytes);
             written.map_err(|error| not_written(&error))
         };
+        let jump = site.jump(self.stubs).ok_or(TOO_FAR)?;
         let stub = self.base + layout::STUBS + self.stubs * layout::STUB;
-        write(stub, &self.stub(stub, site))?;
-        if site.has_call_behind_jump() {
-            let word = layout::TABLE + self.stubs * 8;
-            write(word, &stub.to_le_bytes())?;
-            // jmp [disp32]; the displacement's upper half is the call itself.
-            let [low, high, ..] = word.to_le_bytes();
-            write(site.start(), &[0xFF, 0x24, 0x25, low, high])?;
-        } else {
-            let jump = site.jump_to_table(self.stubs).ok_or(TOO_FAR)?;
-            // jmp [rip]; the address follows.
-            let onwards = [[0xFF, 0x25, 0, 0, 0, 0].as_slice(), &stub.to_le_bytes()].concat();
-            write(near_place(self.stubs), &onwards)?;
-            write(site.start(), &jump)?;
+        if jump.leads == Leads::Through && is_taken(memory, jump.at) {
+            return Err("another site jumps through its word");
         }
+        write(stub, &self.stub(stub, site))?;
+        match jump.leads {
+            Leads::Through => write(jump.at, &stub.to_le_bytes())?,
+            Leads::To => {
+                // jmp [rip]; the address follows.
+                let onwards = [[0xFF, 0x25, 0, 0, 0, 0].as_slice(), &stub.to_le_bytes()].concat();
+                write(jump.at, &onwards)?;
+            }
+        }
+        write(site.start(), &jump.code)?;
         self.stubs += 1;
         Ok(site.class())
     }
@@ -196,6 +279,12 @@ impl Sites {
         stub.extend_from_slice(&site.call().to_le_bytes());
         stub
     }
+}
+
+/// Whether a word in the table has its address.
+fn is_taken(memory: &Memory, word: u64) -> bool {
+    let mut bytes = [0; 8];
+    memory.read(word, &mut bytes).is_ok() && bytes != [0; 8]
 }
 
 /// Why the site of a call stays as it is for now.

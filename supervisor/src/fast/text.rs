@@ -32,13 +32,26 @@ impl Mappings {
         self.maps.iter().all(is_apart)
     }
 
+    /// Whether the agent lies there: a copy of a sealed memfd of that name.
+    pub(super) fn is_agent(&self, base: u64) -> bool {
+        self.maps.iter().any(|map| {
+            map.address.0 == base
+                && map.perms.contains(MMPermissions::EXECUTE)
+                && matches!(&map.pathname, MMapPath::Path(path) if is_memfd(path))
+        })
+    }
+
     /// The mapping of these bytes, if they are text of a file: what programs write themselves
     /// may be looked at or written again, through a memfd too, and a shared mapping is the file.
     pub(super) fn text(&self, bytes: &Range<u64>) -> Option<&MemoryMap> {
-        self.maps.iter().find(|map| {
-            map.address.0 <= bytes.start
-                && bytes.end <= map.address.1
-                && matches!(&map.pathname, MMapPath::Path(path) if !is_memfd(path))
+        self.texts()
+            .find(|map| map.address.0 <= bytes.start && bytes.end <= map.address.1)
+    }
+
+    /// All text of files, as above.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &MemoryMap> {
+        self.maps.iter().filter(|map| {
+            matches!(&map.pathname, MMapPath::Path(path) if !is_memfd(path))
                 && map
                     .perms
                     .contains(MMPermissions::READ | MMPermissions::PRIVATE | MMPermissions::EXECUTE)
