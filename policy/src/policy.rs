@@ -79,6 +79,11 @@ impl Policy {
         self.fast.maybe_on()
     }
 
+    /// Whether some program may do so in any case.
+    pub fn maybe_on(&self) -> bool {
+        self.fast.has(Fast::On)
+    }
+
     /// Whether some program may do so where that is likely to pay.
     pub fn maybe_auto(&self) -> bool {
         self.fast.has(Fast::Auto)

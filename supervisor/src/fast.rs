@@ -25,7 +25,7 @@ use std::sync::{Arc, Weak};
 
 use finesse_agent::layout;
 use finesse_notify::{Notification, Resident as Area};
-use finesse_policy::Fast;
+use finesse_policy::{Fast, Policy};
 use finesse_wire::NodeId;
 use parking_lot::Mutex;
 use rustix::event::{EventfdFlags, eventfd};
@@ -34,16 +34,12 @@ use rustix::fs::{MemfdFlags, SealFlags};
 use crate::calls::Event;
 use crate::mounts::Mount;
 use crate::report::{Note, Report};
-use crate::targets::{Process, Standing, Thread, share_memory};
-use history::{History, Program};
+use crate::targets::{Process, Standing, Targets, Thread, share_memory};
+use history::{History, Program, Worth};
 use inject::{Boot, Prepared, Present};
 pub(crate) use own_calls::{TakenOver, is_agents, is_bootstraps};
 use resident::Resident;
 use scan::Texts;
-
-/// Calls that a program makes that is to have the agent, before it gets it: some make a few
-/// and end.
-const WORTH_IT: u64 = 16;
 
 /// The agent looks at no paths and refuses nothing.
 const POLICY: Why = "the policy judges its paths, or refuses it calls";
@@ -70,8 +66,9 @@ pub(crate) struct FastPath {
     changes: AtomicU64,
     /// An eventfd(2): a worker has looked at the mounts again.
     looked: OwnedFd,
-    /// Where the agent is for those programs for which it is likely to pay.
-    history: Option<History>,
+    /// What programs did, and whether all that is to be known is whether the agent is likely to pay.
+    history: History,
+    only_auto: bool,
     texts: Texts,
     report: Arc<Report>,
 }
@@ -84,8 +81,7 @@ pub(crate) struct Progress {
     calls: u64,
     /// What it runs, if the calls are to be remembered of that.
     program: Option<Program>,
-    /// Bypassed calls after which it is to have the agent.
-    worth_it: u64,
+    worth: Worth,
 }
 
 #[derive(Debug, Default)]
@@ -178,15 +174,19 @@ fn tell_umask(tid: u32, process: &Process, mask: u16) -> bool {
 }
 
 impl FastPath {
-    /// `is_auto`: what programs did before is looked at for some.
-    pub(crate) fn new(base: u64, is_auto: bool, report: Arc<Report>) -> io::Result<Self> {
+    pub(crate) fn new(base: u64, policy: &Policy, report: Arc<Report>) -> io::Result<Self> {
+        let is_auto = policy.maybe_auto();
         Ok(FastPath {
             base,
             agent: agent()?,
             filters: inject::filters(std::process::id()).unwrap_or(0) + 1,
             processes: Mutex::default(),
             changes: AtomicU64::new(0),
-            history: is_auto.then(History::open).transpose()?,
+            history: match is_auto {
+                true => History::open(),
+                false => History::of_this_run(),
+            }?,
+            only_auto: is_auto && !policy.maybe_on(),
             texts: Texts::default(),
             looked: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             report,
@@ -202,19 +202,20 @@ impl FastPath {
         self.changes.load(Ordering::SeqCst)
     }
 
+    /// Whether the agent may be brought in when a program begins, as far as that is known without
+    /// looking at who it is: many programs begin.
+    pub(crate) fn may_begin(&self, notification: &Notification) -> bool {
+        let fast = if self.only_auto { Fast::Auto } else { Fast::On };
+        let program = Program::of(notification.tid());
+        self.history.worth_it(program, fast).at_start
+    }
+
     /// A program begins: the agent is brought in before it has threads, if it may be worth it.
     pub(crate) fn begin(&self, notification: &Notification, thread: &Thread) {
         let process = thread.process();
         let progress = &mut *process.progress().lock();
-        if !matches!(progress.stage, Stage::New) || self.look_at(process, progress).is_err() {
-            return;
-        }
-        let is_worth_it = match process.policy().fast() {
-            Fast::On => true,
-            Fast::Auto => progress.worth_it == 0,
-            Fast::Off => false,
-        };
-        if !is_worth_it {
+        let is_new = matches!(progress.stage, Stage::New);
+        if !is_new || self.look_at(process, progress).is_err() || !progress.worth.at_start {
             return;
         }
         match Prepared::at_start(self, notification) {
@@ -239,7 +240,7 @@ impl FastPath {
                 Err(why) => self.stays_on_traps(process, why),
             };
         }
-        let is_worth_it = progress.calls > progress.worth_it;
+        let is_worth_it = progress.calls > progress.worth.after;
         progress.stage = match std::mem::replace(&mut progress.stage, Stage::Off) {
             Stage::Counting if is_worth_it => self.prepare(seen),
             Stage::Prepared(mut prepared) => match prepared.extend(seen) {
@@ -270,11 +271,8 @@ impl FastPath {
         if !policy.is_by_mount_alone() {
             return Err(POLICY);
         }
-        let history = self.history.as_ref().filter(|_| fast == Fast::Auto);
-        let program = history.and_then(|_| Program::of(process.tgid()));
-        progress.program = program;
-        let worth_it = history.map(|history| history.worth_it(program));
-        progress.worth_it = worth_it.unwrap_or(WORTH_IT);
+        progress.program = Program::of(process.tgid());
+        progress.worth = self.history.worth_it(progress.program, fast);
         Ok(())
     }
 
@@ -316,22 +314,29 @@ impl FastPath {
 
     /// A target is about to change something that its requests hang on: it posts nothing
     /// until it traps again and is found to be as it should.
-    pub(crate) fn observe(&self, tid: u32, thread: Option<&Thread>, event: Event) {
-        if let (Event::Umask(mask), Some(thread)) = (event, thread)
-            && tell_umask(tid, thread.process(), mask)
+    pub(crate) fn observe(&self, targets: &Targets, tid: u32, event: Event) {
+        let is_last = matches!(event, Event::Exit | Event::Exec);
+        let met = || targets.thread(tid).ok().map(|met| met.thread);
+        if let Event::Umask(mask) = event
+            && met().is_some_and(|thread| tell_umask(tid, thread.process(), mask))
         {
             return;
         }
         // First, and whoever it is: a child of vfork(2) has the memory of its parent.
         let has_agent = resident::disable(self.base, tid);
-        if has_agent && !matches!(event, Event::Exit | Event::Exec | Event::Adopts) {
-            self.leave_sharers(tid, thread);
+        let thread = match is_last && !has_agent {
+            // Of whom nothing is known there is nothing to keep.
+            true => targets.known(tid),
+            false => met(),
+        };
+        if has_agent && !is_last && event != Event::Adopts {
+            self.leave_sharers(tid, thread.as_deref());
         }
+        let thread = thread.as_deref();
         let Some(process) = thread.map(Thread::process) else {
             return;
         };
         let progress = &mut *process.progress().lock();
-        let is_last = matches!(event, Event::Exit | Event::Exec);
         match &mut progress.stage {
             Stage::Resident(resident) => {
                 let is_single = alone::is_alone(tid);
@@ -377,8 +382,8 @@ impl FastPath {
 
     /// A process ends, or runs another program.
     fn remember(&self, progress: &mut Progress) {
-        if let Some((history, program)) = self.history.as_ref().zip(progress.program.take()) {
-            history.learn(program, progress.calls);
+        if let Some(program) = progress.program.take() {
+            self.history.learn(program, progress.calls);
         }
     }
 

@@ -215,10 +215,9 @@ fn work(setup: Setup, heirs: Heirs, ledger: Arc<Ledger>) -> io::Result<()> {
     let report = Arc::new(Report::new(
         setup.print_report || setup.report_json.is_some(),
     ));
-    let is_auto = setup.policy.maybe_auto();
     let fast = setup
         .fast
-        .and_then(|base| without_it(FastPath::new(base, is_auto, Arc::clone(&report))));
+        .and_then(|base| without_it(FastPath::new(base, &setup.policy, Arc::clone(&report))));
     let null = dev_null()?;
     confine(if fast.is_some() {
         Writes::Text

@@ -115,13 +115,16 @@ impl Targets {
     /// The thread `tid`, which waits in a notification. The caller checks afterwards that
     /// it lives ([`Thread::pidfd`]).
     pub(crate) fn thread(&self, tid: u32) -> Result<Met, Reason> {
-        if let Some(thread) = self.known.lock().threads.get(&tid) {
-            return Ok(Met {
-                thread: Arc::clone(thread),
-                just_now: false,
-            });
-        }
-        self.meet(tid)
+        let known = self.known(tid).map(|thread| Met {
+            thread,
+            just_now: false,
+        });
+        known.map_or_else(|| self.meet(tid), Ok)
+    }
+
+    /// The thread of that id, if it was met.
+    pub(crate) fn known(&self, tid: u32) -> Option<Arc<Thread>> {
+        self.known.lock().threads.get(&tid).map(Arc::clone)
     }
 
     /// Forgets a thread that turned out to be dead and looks who has its id now.

@@ -315,8 +315,10 @@ impl Worker {
                 return None;
             }
             if calls::is_start(&notification) {
-                // Who is met now has not been remembered.
-                if let Ok(Met { thread, .. }) = self.shared.targets.thread(notification.tid()) {
+                // Its exec was observed: who is remembered is this one.
+                if fast.may_begin(&notification)
+                    && let Ok(Met { thread, .. }) = self.shared.targets.thread(notification.tid())
+                {
                     fast.begin(&notification, &thread);
                 }
                 notification.proceed();
@@ -398,8 +400,7 @@ impl Worker {
         let Some(fast) = &self.shared.fast else {
             return;
         };
-        let met = self.shared.targets.thread(tid).ok();
-        fast.observe(tid, met.as_ref().map(|met| met.thread.as_ref()), event);
+        fast.observe(&self.shared.targets, tid, event);
     }
 
     /// A call from the code that we put into a target.

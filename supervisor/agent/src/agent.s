@@ -34,6 +34,7 @@
 .set OPERATIONS, 88
 .set ST_DEV,     96
 .set F_FLAGS,    104
+.set WATCHERS,   112
 .set PREFIX,     0x100
 .set GRANTS,     0x400
 
@@ -818,8 +819,11 @@ post:
     # Until it is awake there is nothing to see.
     jmp sleep
 
-    # As long as the server has a CPU of its own.
+    # As long as the server has a CPU of its own, and threads before us leave one: the first free
+    # block is taken.
 watch:
+    cmp rbx, [r12 + WATCHERS]
+    jae sleep
     mov r8d, 64
     lea edx, [r15 + 3]
 1:  own_cpu

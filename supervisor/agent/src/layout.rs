@@ -113,6 +113,8 @@ pub mod state {
     pub const ST_DEV: usize = 96;
     /// i64; `f_flags` of statfs(2).
     pub const F_FLAGS: usize = 104;
+    /// u64; calls in blocks below this address watch for their replies, others sleep.
+    pub const WATCHERS: usize = 112;
     /// The mountpoint's path.
     pub const PREFIX: usize = 0x100;
     /// Longest mountpoint.

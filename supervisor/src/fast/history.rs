@@ -12,8 +12,12 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use finesse_policy::Fast;
 use rustix::fs::MemfdFlags;
 
+/// Calls that a process makes before it gets the agent, if it is to have it in any case: some
+/// make a few and end.
+const WORTH_IT: u64 = 16;
 /// Calls by which an agent pays for itself.
 const BREAK_EVEN: u64 = 64;
 /// Calls that a process makes before it gets the agent.
@@ -32,6 +36,15 @@ const RECORDS: u64 = 1024;
 /// inode last changed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Program([u64; 4]);
+
+/// When a process is to have the agent.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Worth {
+    /// After so many calls.
+    pub(super) after: u64,
+    /// It may be brought in before, when the process has no threads yet.
+    pub(super) at_start: bool,
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -69,17 +82,22 @@ impl History {
         file.map_or_else(History::of_this_run, |file| Ok(History(file)))
     }
 
-    fn of_this_run() -> io::Result<History> {
+    /// Forgotten with this run.
+    pub(super) fn of_this_run() -> io::Result<History> {
         let memory = rustix::fs::memfd_create("finesse-history", MemfdFlags::CLOEXEC)?;
         Ok(History(memory.into()))
     }
 
-    /// Calls that a process that runs this makes before it is worth to give it the agent.
-    pub(super) fn worth_it(&self, program: Option<Program>) -> u64 {
-        match program.and_then(|program| self.calls(program)) {
-            None => WORTH_IT_UNKNOWN,
-            Some(calls) if calls < BREAK_EVEN => WORTH_IT_FEW,
-            Some(_) => 0,
+    /// When a process that runs this is to have the agent, which is not off.
+    pub(super) fn worth_it(&self, program: Option<Program>, fast: Fast) -> Worth {
+        let calls = program.and_then(|program| self.calls(program));
+        let worth = |after, at_start| Worth { after, at_start };
+        match (fast, calls) {
+            (Fast::Auto, None) => worth(WORTH_IT_UNKNOWN, false),
+            (Fast::Auto, Some(calls)) if calls < BREAK_EVEN => worth(WORTH_IT_FEW, false),
+            (Fast::Auto, Some(_)) => worth(0, true),
+            (_, Some(calls)) if calls < WORTH_IT => worth(WORTH_IT, false),
+            (_, _) => worth(WORTH_IT, true),
         }
     }
 
@@ -168,25 +186,43 @@ mod tests {
         Program([1, inode, 3, 4])
     }
 
+    fn auto(history: &History, program: Program) -> u64 {
+        history.worth_it(Some(program), Fast::Auto).after
+    }
+
     #[test]
     fn programs_are_remembered_by_what_they_did() {
         let history = History::of_this_run().unwrap();
-        assert_eq!(history.worth_it(Some(program(2))), WORTH_IT_UNKNOWN);
+        assert_eq!(auto(&history, program(2)), WORTH_IT_UNKNOWN);
         history.learn(program(2), 3);
-        assert_eq!(history.worth_it(Some(program(2))), WORTH_IT_FEW);
+        assert_eq!(auto(&history, program(2)), WORTH_IT_FEW);
         history.learn(program(2), 1_000_000);
-        assert_eq!(history.worth_it(Some(program(2))), 0);
+        assert_eq!(auto(&history, program(2)), 0);
         // It does not take many to tell otherwise.
         history.learn(program(2), 3);
         history.learn(program(2), 3);
-        assert_eq!(history.worth_it(Some(program(2))), WORTH_IT_FEW);
+        assert_eq!(auto(&history, program(2)), WORTH_IT_FEW);
         for other in [
             Program([0, 2, 3, 4]),
             Program([1, 2, 0, 4]),
             Program([1, 2, 3, 0]),
         ] {
-            assert_eq!(history.worth_it(Some(other)), WORTH_IT_UNKNOWN, "{other:?}");
+            assert_eq!(auto(&history, other), WORTH_IT_UNKNOWN, "{other:?}");
         }
+    }
+
+    #[test]
+    fn who_is_to_have_the_agent_has_it_from_the_start_unless_it_makes_few_calls() {
+        let history = History::of_this_run().unwrap();
+        let at_start = |fast| history.worth_it(Some(program(2)), fast).at_start;
+        assert!(at_start(Fast::On) && !at_start(Fast::Auto));
+        history.learn(program(2), WORTH_IT);
+        assert!(at_start(Fast::On) && !at_start(Fast::Auto));
+        history.learn(program(2), 1_000);
+        assert!(at_start(Fast::On) && at_start(Fast::Auto));
+        (0..8).for_each(|_| history.learn(program(2), 0));
+        assert!(!at_start(Fast::On) && !at_start(Fast::Auto));
+        assert_eq!(history.worth_it(None, Fast::On).after, WORTH_IT);
     }
 
     #[test]
@@ -209,7 +245,7 @@ mod tests {
         for byte in [0, 1, 0xFF] {
             fs::write(&file, vec![byte; len]).unwrap();
             for inode in 0..100 {
-                assert_eq!(history.worth_it(Some(program(inode))), WORTH_IT_UNKNOWN);
+                assert_eq!(auto(&history, program(inode)), WORTH_IT_UNKNOWN);
             }
         }
         history.learn(program(2), 3);
@@ -223,9 +259,9 @@ mod tests {
         }
         // Cut in the middle of a record.
         fs::write(&file, &sound[..place + RECORD / 2]).unwrap();
-        assert_eq!(history.worth_it(Some(program(2))), WORTH_IT_UNKNOWN);
+        assert_eq!(auto(&history, program(2)), WORTH_IT_UNKNOWN);
         history.learn(program(2), 3);
-        assert_eq!(history.worth_it(Some(program(2))), WORTH_IT_FEW);
+        assert_eq!(auto(&history, program(2)), WORTH_IT_FEW);
     }
 
     #[test]
@@ -238,7 +274,7 @@ mod tests {
         assert_eq!((mode(&file), mode(file.parent().unwrap())), (0o600, 0o700));
         // The next run finds what the first one learnt.
         let again = History(open_in(&home).unwrap());
-        assert_eq!(again.worth_it(Some(program(2))), WORTH_IT_FEW);
+        assert_eq!(auto(&again, program(2)), WORTH_IT_FEW);
         let other = directory.path().join("other");
         fs::rename(&file, &other).unwrap();
         symlink(&other, &file).unwrap();

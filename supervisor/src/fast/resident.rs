@@ -2,6 +2,7 @@
 //! thread that comes by maps it.
 
 use std::collections::BTreeSet;
+use std::num::NonZero;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -230,6 +231,8 @@ impl Resident {
         page.put(state::DEVICE, &self.mount.device.0.to_le_bytes());
         page.put(state::DEVICE + 4, &self.mount.device.1.to_le_bytes());
         page.put(state::MOUNT_ID, &self.mount.id.to_le_bytes());
+        let watchers = self.base + layout::BLOCKS + watchers() * layout::BLOCK as u64;
+        page.put(state::WATCHERS, &watchers.to_le_bytes());
         let facts = self.mount.facts();
         page.put(state::ST_DEV, &facts.st_dev().to_le_bytes());
         page.put(state::F_FLAGS, &facts.statfs_flags.to_le_bytes());
@@ -383,6 +386,12 @@ impl Page {
     fn put(&mut self, offset: usize, bytes: &[u8]) {
         self.0[offset..offset + bytes.len()].copy_from_slice(bytes);
     }
+}
+
+/// How many threads of a target may watch for replies at a time: one CPU is the server's.
+fn watchers() -> u64 {
+    let cpus = std::thread::available_parallelism().map_or(1, NonZero::get);
+    (cpus as u64 - 1).clamp(1, layout::SLOTS.into())
 }
 
 fn state_address(base: u64, offset: usize) -> u64 {

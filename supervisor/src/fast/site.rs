@@ -206,16 +206,28 @@ pub(super) struct Jump {
     pub(super) code: Vec<u8>,
     /// An address in the table.
     pub(super) at: u64,
-    pub(super) leads: Leads,
+    leads: Leads,
 }
 
 /// How a jump leads to the stub.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Leads {
+enum Leads {
     /// The stub's address is to be there.
     Through,
     /// It jumps there, and that is to jump to the stub.
     To,
+}
+
+impl Jump {
+    /// What is to stand in the table.
+    pub(super) fn word(&self, stub: u64) -> Vec<u8> {
+        let address = stub.to_le_bytes();
+        match self.leads {
+            Leads::Through => address.to_vec(),
+            // jmp [rip]; the address follows.
+            Leads::To => [[0xFF, 0x25, 0, 0, 0, 0].as_slice(), &address].concat(),
+        }
+    }
 }
 
 /// The instruction directly before the call, if it is one that may give way: `text` ends with

@@ -1,6 +1,6 @@
 //! The call sites of one target: which lead to the bootstrap, then to the agent.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use finesse_agent::layout;
 use finesse_notify::Notification;
@@ -10,7 +10,7 @@ use super::alone::is_alone;
 use super::memory::{Memory, not_opened, not_written};
 use super::padding::Padding;
 use super::scan::Texts;
-use super::site::{Class, Leads, SYSCALL, Site, TOO_FAR, detour};
+use super::site::{Class, SYSCALL, Site, TOO_FAR, detour};
 use super::text::Mappings;
 use crate::report::Note;
 
@@ -28,6 +28,8 @@ pub(super) struct Sites {
     left: HashSet<u64>,
     /// Prepared ones whose calls the agent does not know.
     early: HashSet<u64>,
+    /// Somebody jumps through [`layout::MOVES_WORD`].
+    has_moves: bool,
     stubs: u64,
 }
 
@@ -64,6 +66,7 @@ impl Sites {
             settled: HashSet::new(),
             left: HashSet::new(),
             early: HashSet::new(),
+            has_moves: false,
             stubs: 0,
         }
     }
@@ -75,8 +78,10 @@ impl Sites {
         memory.read(base + layout::STUBS, &mut stubs).ok()?;
         let len = usize::try_from(layout::STUB).ok()?;
         let used = stubs.chunks_exact(len).take_while(|stub| stub[0] != 0);
+        let mut word = [0; 8];
         Some(Sites {
             stubs: used.count() as u64,
+            has_moves: memory.read(layout::MOVES_WORD, &mut word).is_err() || word != [0; 8],
             ..Sites::new(base)
         })
     }
@@ -214,16 +219,15 @@ impl Sites {
             .texts()
             .flat_map(|text| texts.sites(&memory, text, is_wanted));
         sites.extend(found.filter(|it| it.is_on_one_page()));
-        let notes = sites.into_iter().filter_map(|site| {
-            if !self.settled.insert(site.after()) {
-                return None;
-            }
-            match self.write(&memory, &site) {
+        sites.retain(|site| self.settled.insert(site.after()));
+        self.write(&memory, &sites)
+            .into_iter()
+            .zip(&sites)
+            .filter_map(|(written, site)| match written {
                 Ok(class) => Some(Note::Rewritten(class)),
                 Err(why) => self.leave(site.after(), why),
-            }
-        });
-        notes.collect()
+            })
+            .collect()
     }
 
     /// Leaves a site as it is; the news is told once.
@@ -236,35 +240,50 @@ impl Sites {
         let (memory, mappings) = look_into(notification.tid())?;
         let after = notification.returns_to();
         let site = Site::read(&memory, &mappings, after, notification.number())?;
-        self.write(&memory, &site)
+        let written = self.write(&memory, &[site]).pop();
+        written.unwrap_or(Err("it is not written"))
     }
 
-    /// The stub first, then how to get there, then the site.
-    fn write(&mut self, memory: &Memory, site: &Site) -> Result<Class, Why> {
-        if self.stubs >= layout::MAX_STUBS {
-            return Err("no stub is left");
-        }
+    /// The stubs first, then how to get there, then the sites: what became of each.
+    fn write(&mut self, memory: &Memory, sites: &[Site]) -> Vec<Result<Class, Why>> {
+        let first = self.stub_place();
+        let (mut stubs, mut words) = (Vec::new(), BTreeMap::new());
+        let jumps: Vec<_> = sites
+            .iter()
+            .map(|site| {
+                let number = self.stubs;
+                let jump = site.jump(number).ok_or(TOO_FAR)?;
+                if number >= layout::MAX_STUBS {
+                    return Err("no stub is left");
+                }
+                if jump.at == layout::MOVES_WORD && std::mem::replace(&mut self.has_moves, true) {
+                    return Err("another site jumps through its word");
+                }
+                let stub = self.stub_place();
+                stubs.extend_from_slice(&self.stub(stub, site));
+                words.insert(jump.at, jump.word(stub));
+                self.stubs += 1;
+                Ok(jump.code)
+            })
+            .collect();
         let write = |address: u64, bytes: &[u8]| {
             let written = memory.write(address, bytes);
             written.map_err(|error| not_written(&error))
         };
-        let jump = site.jump(self.stubs).ok_or(TOO_FAR)?;
-        let stub = self.base + layout::STUBS + self.stubs * layout::STUB;
-        if jump.leads == Leads::Through && is_taken(memory, jump.at) {
-            return Err("another site jumps through its word");
-        }
-        write(stub, &self.stub(stub, site))?;
-        match jump.leads {
-            Leads::Through => write(jump.at, &stub.to_le_bytes())?,
-            Leads::To => {
-                // jmp [rip]; the address follows.
-                let onwards = [[0xFF, 0x25, 0, 0, 0, 0].as_slice(), &stub.to_le_bytes()].concat();
-                write(jump.at, &onwards)?;
-            }
-        }
-        write(site.start(), &jump.code)?;
-        self.stubs += 1;
-        Ok(site.class())
+        let prepared = write(first, &stubs).and_then(|()| {
+            let mut words = adjacent(&words).into_iter();
+            words.try_for_each(|(address, bytes)| write(address, &bytes))
+        });
+        let rewrite = |(jump, site): (Result<Vec<u8>, Why>, &Site)| {
+            let code = jump?;
+            prepared.and_then(|()| write(site.start(), &code))?;
+            Ok(site.class())
+        };
+        jumps.into_iter().zip(sites).map(rewrite).collect()
+    }
+
+    fn stub_place(&self) -> u64 {
+        self.base + layout::STUBS + self.stubs * layout::STUB
     }
 
     /// A detour by the agent; its descriptor: the call, a jump back, where to, where the site's
@@ -281,10 +300,16 @@ impl Sites {
     }
 }
 
-/// Whether a word in the table has its address.
-fn is_taken(memory: &Memory, word: u64) -> bool {
-    let mut bytes = [0; 8];
-    memory.read(word, &mut bytes).is_ok() && bytes != [0; 8]
+/// What is to be written where, in as few pieces as that takes.
+fn adjacent(words: &BTreeMap<u64, Vec<u8>>) -> Vec<(u64, Vec<u8>)> {
+    let mut pieces: Vec<(u64, Vec<u8>)> = Vec::new();
+    for (address, bytes) in words {
+        match pieces.last_mut() {
+            Some((start, piece)) if *start + piece.len() as u64 == *address => piece.extend(bytes),
+            _ => pieces.push((*address, bytes.clone())),
+        }
+    }
+    pieces
 }
 
 /// Why the site of a call stays as it is for now.
@@ -307,6 +332,15 @@ fn look_into(tid: u32) -> Result<(Memory, Mappings), Why> {
 mod tests {
     use super::*;
     use crate::fast::site::DETOUR;
+
+    #[test]
+    fn what_is_adjacent_is_written_at_once() {
+        let words = [(8, vec![1; 8]), (16, vec![2; 8]), (32, vec![3; 8])];
+        let pieces = adjacent(&words.into_iter().collect());
+        let first = [[1; 8], [2; 8]].concat();
+        assert_eq!(pieces, [(8, first), (32, vec![3; 8])]);
+        assert_eq!(adjacent(&BTreeMap::new()), []);
+    }
 
     #[test]
     fn a_stub_leads_to_the_agent_and_back() {
