@@ -55,6 +55,11 @@ impl Bell<'_> {
         self.spinners.fetch_add(1, Ordering::SeqCst);
     }
 
+    /// It looks now, as [`Bell::will_look`] said, at every doorbell.
+    pub(crate) fn looks_now(&self) {
+        self.spinners.fetch_sub(1, Ordering::SeqCst);
+    }
+
     /// It does something else now: rings for a request that was posted meanwhile.
     pub(crate) fn looks_no_more(&self, is_any_posted: impl FnOnce() -> bool) {
         self.spinners.fetch_sub(1, Ordering::SeqCst);

@@ -33,7 +33,16 @@ pub struct Server {
     hands: Box<[AtomicU32]>,
     /// Whether [`Server::next`] sleeps at once. Set before it is called; relaxed.
     watched_by_others: AtomicBool,
+    /// See [`Server::clients_ring_again`]. Set before [`Server::next`] is called; relaxed.
+    clients_ring_again: AtomicBool,
+    /// Requests that took long of late, less the others. Relaxed: a hint.
+    slow: AtomicU32,
 }
+
+/// A request that takes longer is not to hold up others.
+const SLOW: Duration = Duration::from_micros(50);
+/// As many slow requests make a slow file system, and are remembered.
+const SLOW_ONES: u32 = 4;
 
 /// When requests come.
 #[derive(Debug)]
@@ -48,6 +57,10 @@ struct Pace {
 pub struct Ticket {
     slot: u32,
     generation: Generation,
+    /// When it was taken, if clients ring again.
+    taken: Option<Instant>,
+    /// Clients count on who serves it.
+    is_promised: bool,
 }
 
 impl Ticket {
@@ -76,6 +89,8 @@ impl Server {
             in_hand: AtomicUsize::new(0),
             hands: (0..geometry.slots).map(|_| AtomicU32::new(0)).collect(),
             watched_by_others: AtomicBool::new(false),
+            clients_ring_again: AtomicBool::new(false),
+            slow: AtomicU32::new(0),
         };
         Ok((server, fd))
     }
@@ -104,8 +119,8 @@ impl Server {
                 found = bell.sleep(&self.end, limit, scan_unless_watched);
                 trusts_others = began.elapsed() < TRUST;
             }
-            if let Some(ticket) = found {
-                self.take(&ticket, buf);
+            if let Some(mut ticket) = found {
+                self.take(&mut ticket, buf);
                 return Some(ticket);
             }
         }
@@ -117,6 +132,13 @@ impl Server {
         self.watched_by_others.store(true, Ordering::Relaxed);
     }
 
+    /// Clients ring again for requests that nobody has taken after a while. As long as requests are
+    /// served soon, a client may then count on a thread that serves one: each thread that answers
+    /// calls [`Server::next`] next, and others, who would get into its way, sleep.
+    pub fn clients_ring_again(&self) {
+        self.clients_ring_again.store(true, Ordering::Relaxed);
+    }
+
     /// Watches for a request for a bounded while, or until `stop` says so, which is asked
     /// all the time. `None` also when it is not worth the while.
     pub fn watch_for(&self, buf: &mut Vec<u8>, stop: impl FnMut() -> bool) -> Option<Ticket> {
@@ -125,17 +147,26 @@ impl Server {
         }
         // The last look is for those who have posted while there was a watch to count on.
         let found = self.scan().or_else(|| self.watch(stop));
-        let ticket = found.or_else(|| self.scan())?;
-        self.take(&ticket, buf);
+        let mut ticket = found.or_else(|| self.scan())?;
+        self.take(&mut ticket, buf);
         Some(ticket)
     }
 
-    fn take(&self, ticket: &Ticket, buf: &mut Vec<u8>) {
+    fn take(&self, ticket: &mut Ticket, buf: &mut Vec<u8>) {
         self.in_hand.fetch_add(1, Ordering::Relaxed);
         self.hand(ticket.slot)
             .store(Self::taken(ticket.generation), Ordering::Relaxed);
         self.mapping.placement().note_server();
-        self.mapping.bell().share(|| self.is_any_posted());
+        let bell = self.mapping.bell();
+        if self.clients_ring_again.load(Ordering::Relaxed) {
+            ticket.taken = Some(Instant::now());
+            ticket.is_promised = self.slow.load(Ordering::Relaxed) < SLOW_ONES;
+        }
+        if ticket.is_promised {
+            bell.will_look();
+        } else {
+            bell.share(|| self.is_any_posted());
+        }
         // A length out of bounds is the client's fault; empty bytes decode to nothing,
         // which answers it.
         if !self.mapping.read_request(ticket.slot, buf) {
@@ -183,7 +214,9 @@ impl Server {
     /// When `bytes` is longer than [`Server::reply_max`].
     #[expect(clippy::needless_pass_by_value, reason = "a request is answered once")]
     pub fn reply(&self, ticket: Ticket, bytes: &[u8]) {
-        let Ticket { slot, generation } = ticket;
+        let Ticket {
+            slot, generation, ..
+        } = ticket;
         self.in_hand.fetch_sub(1, Ordering::Relaxed);
         // Before the client may use the slot again.
         self.hand(slot).store(0, Ordering::Relaxed);
@@ -192,6 +225,27 @@ impl Server {
         self.mapping
             .doorbell(slot)
             .reply(generation, self.mapping.completions());
+        if ticket.is_promised {
+            // It looks now, and finds what was posted by who counted on that.
+            self.mapping.bell().looks_now();
+        }
+        if let Some(taken) = ticket.taken {
+            self.note_time(taken.elapsed());
+        }
+    }
+
+    /// A request took so long.
+    fn note_time(&self, took: Duration) {
+        let slow = self.slow.load(Ordering::Relaxed);
+        let now = if took > SLOW {
+            (slow + 1).min(2 * SLOW_ONES)
+        } else {
+            slow.saturating_sub(1)
+        };
+        // Seldom: all threads have the line.
+        if now != slow {
+            self.slow.store(now, Ordering::Relaxed);
+        }
     }
 
     /// Lets clients count on the calling thread: it will look for requests soon, or do something else
@@ -222,7 +276,12 @@ impl Server {
             let generation = self.mapping.doorbell(slot).claim()?;
             let next = if slot == start { slot + 1 } else { slot };
             self.cursor.store(next, Ordering::Relaxed);
-            Some(Ticket { slot, generation })
+            Some(Ticket {
+                slot,
+                generation,
+                taken: None,
+                is_promised: false,
+            })
         })
     }
 

@@ -83,6 +83,8 @@ impl Reception {
         let attended = self.vfs.backend().attends();
         if attended {
             channel.leave_watching_to_others();
+        } else if has(FEATURE_DIRECT) {
+            channel.clients_ring_again();
         }
         let served = Arc::new(Served {
             channel,

@@ -172,6 +172,7 @@
 .set SYS_close, 3
 .set SYS_mmap, 9
 .set SYS_rt_sigprocmask, 14
+.set SYS_sched_yield, 24
 .set SYS_madvise, 28
 .set SYS_getrlimit, 97
 .set SYS_prctl, 157
@@ -817,13 +818,13 @@ post:
     syscall
     mov r10, r13
     # Until it is awake there is nothing to see.
-    jmp sleep
+    jmp sleep_on
 
     # As long as the server has a CPU of its own, and threads before us leave one: the first free
     # block is taken.
 watch:
     cmp rbx, [r12 + WATCHERS]
-    jae sleep
+    jae give_way
     mov r8d, 64
     lea edx, [r15 + 3]
 1:  own_cpu
@@ -838,8 +839,38 @@ watch:
     dec r8d
     jne 1b
 
-    # The server wakes who has said so before it looked the last time (Doorbell::sleep).
+    jmp sleep
+
+    # The CPU is for threads that have something to do, but to be woken costs the server more.
+give_way:
+    mov r8d, 64
+    lea edx, [r15 + 3]
+1:  cmp [r10], edx
+    je replied
+    mov eax, SYS_sched_yield
+    syscall
+    dec r8d
+    jne 1b
+
+    # Whoever was to look has not: another thread of the server is to.
 sleep:
+    lea eax, [r15 + 1]
+    cmp [r10], eax
+    jne 1f
+    mov rdi, [r12 + RING]
+    cmp dword ptr [rdi + H_SLEEPERS], 0
+    je 1f
+    add rdi, H_BELL
+    lock inc dword ptr [rdi]
+    mov r13, r10
+    mov esi, FUTEX_WAKE
+    mov edx, 1
+    mov eax, SYS_futex
+    syscall
+    mov r10, r13
+1:
+    # The server wakes who has said so before it looked the last time (Doorbell::sleep).
+sleep_on:
     mov eax, 1
     xchg [r10 + 4], eax
     mov edx, [r10]
@@ -857,7 +888,7 @@ sleep:
     syscall
     mov r10, r13
     cmp eax, -ETIMEDOUT
-    jne sleep
+    jne sleep_on
     mov edx, [r10]
 2:  mov dword ptr [r10 + 4], 0
     lea eax, [r15 + 3]
