@@ -184,12 +184,13 @@ pub(crate) fn foreign_traps() -> Vec<ForeignTrap> {
 pub(crate) fn fast_traps() -> Vec<Trap> {
     let events = table::fast_events().map(table::Entry::trap);
     events
-        .chain([table::prctl_trap(ask::OPTION), table::START])
+        .chain([table::prctl_trap(ask::OPTION), table::start()])
         .collect()
 }
 
 /// Whether a call is one of the first that a program makes: nearly each sets the register in
 /// which its first thread finds its storage, and has no other thread before.
 pub(crate) fn is_start(notification: &Notification) -> bool {
-    notification.abi() == Abi::X86_64 && table::START.is(notification.number(), notification.args())
+    notification.abi() == Abi::X86_64
+        && table::start().is(notification.number(), notification.args())
 }

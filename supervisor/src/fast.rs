@@ -17,7 +17,7 @@ mod site;
 mod sites;
 mod text;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -70,6 +70,8 @@ pub(crate) struct FastPath {
     history: History,
     only_auto: bool,
     texts: Texts,
+    /// Those of processes that another program may run in by now.
+    kept: Mutex<HashMap<u32, (Arc<Process>, Resident)>>,
     report: Arc<Report>,
 }
 
@@ -82,6 +84,8 @@ pub(crate) struct Progress {
     /// What it runs, if the calls are to be remembered of that.
     program: Option<Program>,
     worth: Worth,
+    /// Threads beside others that were about to set their umask, and have not called since.
+    set_umask: BTreeSet<u32>,
 }
 
 #[derive(Debug, Default)]
@@ -99,6 +103,8 @@ enum Stage {
     Present(Present),
     /// It posts itself, or is about to.
     Resident(Resident),
+    /// It has posted, and does no more: a thread may be waiting for a reply still.
+    Retired(Resident),
     /// It stays on traps.
     Off,
 }
@@ -188,6 +194,7 @@ impl FastPath {
             }?,
             only_auto: is_auto && !policy.maybe_on(),
             texts: Texts::default(),
+            kept: Mutex::default(),
             looked: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             report,
         })
@@ -205,9 +212,16 @@ impl FastPath {
     /// Whether the agent may be brought in when a program begins, as far as that is known without
     /// looking at who it is: many programs begin.
     pub(crate) fn may_begin(&self, notification: &Notification) -> bool {
+        // No thread of the former program waits any more.
+        self.kept.lock().remove(&notification.tid());
         let fast = if self.only_auto { Fast::Auto } else { Fast::On };
         let program = Program::of(notification.tid());
         self.history.worth_it(program, fast).at_start
+    }
+
+    /// Looks for what most programs will need to have found; takes a millisecond or so.
+    pub(crate) fn look_ahead(&self) {
+        self.texts.look_at_own();
     }
 
     /// A program begins: the agent is brought in before it has threads, if it may be worth it.
@@ -234,6 +248,10 @@ impl FastPath {
             self.note(process, Note::Met);
         }
         progress.calls += 1;
+        progress.set_umask.remove(&seen.notification.tid());
+        // Whoever is gone has set it.
+        progress.set_umask.retain(|tid| alone::is_there(*tid));
+        let knows_umask = progress.set_umask.is_empty();
         if let Stage::New = progress.stage {
             progress.stage = match self.look_at(process, progress) {
                 Ok(()) => Stage::Counting,
@@ -252,7 +270,7 @@ impl FastPath {
             },
             Stage::Present(present) if is_worth_it => self.offer(present, seen),
             Stage::Resident(mut resident) => {
-                self.note_if(process, resident.learn(seen));
+                self.note_if(process, resident.learn(seen, knows_umask));
                 self.take_back_what_is_old(seen.notification.tid(), seen.changes);
                 Stage::Resident(resident)
             }
@@ -296,7 +314,7 @@ impl FastPath {
     fn offer(&self, present: Present, seen: Seen<'_>) -> Stage {
         match Resident::offer(self.base, seen, present.sites) {
             Ok(mut resident) => {
-                self.note_if(seen.thread.process(), resident.learn(seen));
+                self.note_if(seen.thread.process(), resident.learn(seen, false));
                 self.take_back_what_is_old(seen.notification.tid(), seen.changes);
                 Stage::Resident(resident)
             }
@@ -337,44 +355,56 @@ impl FastPath {
             return;
         };
         let progress = &mut *process.progress().lock();
-        match &mut progress.stage {
-            Stage::Resident(resident) => {
+        if has_agent {
+            // Another thread's call may have enabled it meanwhile.
+            resident::disable(self.base, tid);
+        }
+        if matches!(event, Event::Umask(_)) && !alone::is_alone(tid) {
+            progress.set_umask.insert(tid);
+        }
+        progress.stage = match std::mem::replace(&mut progress.stage, Stage::Off) {
+            Stage::Resident(mut resident) => {
                 let is_single = alone::is_alone(tid);
                 if event == Event::Credentials && is_single {
                     resident.unbind();
                 }
                 let why = ends_agent(event, is_single);
                 if is_last || why.is_some() {
-                    let served = self.count_untrapped(process, resident, tid);
+                    let served = self.count_untrapped(process, &mut resident, tid);
                     progress.calls = progress.calls.wrapping_add(served);
                 }
-                if let Some(why) = why {
-                    progress.stage = self.agent_off(process, resident, why);
+                match why {
+                    Some(why) => self.agent_off(process, resident, why),
+                    None if event == Event::Exec && !is_single => {
+                        self.keep_session(process, resident);
+                        Stage::Off
+                    }
+                    None => Stage::Resident(resident),
                 }
             }
-            Stage::Present(_) => {
-                if let Some(why) = ends_agent(event, alone::is_alone(tid)) {
-                    progress.stage = self.stays_on_traps(process, why);
-                }
-            }
-            Stage::Prepared(prepared) => {
-                // Who is not alone is not let in.
-                if let Some(why) = ends_agent(event, true) {
+            Stage::Present(present) => match ends_agent(event, alone::is_alone(tid)) {
+                Some(why) => self.stays_on_traps(process, why),
+                None => Stage::Present(present),
+            },
+            Stage::Prepared(prepared) => match ends_agent(event, true) {
+                Some(why) => {
                     prepared.give_up(tid);
-                    progress.stage = self.stays_on_traps(process, why);
+                    self.stays_on_traps(process, why)
                 }
-            }
+                // Who is not alone is not let in.
+                None => Stage::Prepared(prepared),
+            },
             Stage::Booting(boot) => {
                 // No bootstrap does that.
                 boot.give_up(tid);
-                progress.stage = self.stays_on_traps(process, ODD);
+                self.stays_on_traps(process, ODD)
             }
             // What dispatches its own calls shows nowhere else.
             Stage::New | Stage::Counting if event == Event::Filter => {
-                progress.stage = self.stays_on_traps(process, "it confines itself");
+                self.stays_on_traps(process, "it confines itself")
             }
-            Stage::New | Stage::Counting | Stage::Off => {}
-        }
+            other => other,
+        };
         if is_last {
             self.remember(progress);
         }
@@ -388,11 +418,11 @@ impl FastPath {
     }
 
     /// An agent that is disabled is enabled no more.
-    fn agent_off(&self, process: &Process, resident: &mut Resident, why: Why) -> Stage {
+    fn agent_off(&self, process: &Process, mut resident: Resident, why: Why) -> Stage {
         resident.unbind();
         tracing::debug!("the agent of process {} is off: {why}", process.tgid());
         self.note(process, Note::AgentOff(why));
-        Stage::Off
+        Stage::Retired(resident)
     }
 
     /// Calls that the agent in the memory of `tid` has answered since this was last asked.
@@ -431,16 +461,24 @@ impl FastPath {
             let progress = &mut *other.progress().lock();
             resident::disable(self.base, tid);
             let why = "another process in its memory is somebody else";
-            progress.stage = match &mut progress.stage {
-                Stage::Resident(resident) => {
-                    let served = self.count_untrapped(&other, resident, tid);
+            progress.stage = match std::mem::replace(&mut progress.stage, Stage::Off) {
+                Stage::Resident(mut resident) => {
+                    let served = self.count_untrapped(&other, &mut resident, tid);
                     progress.calls = progress.calls.wrapping_add(served);
                     self.agent_off(&other, resident, why)
                 }
-                Stage::Off => continue,
+                off @ (Stage::Off | Stage::Retired(_)) => off,
                 _ => self.stays_on_traps(&other, why),
             };
         }
+    }
+
+    /// A thread executes another program, maybe in vain, and another one may be waiting for a
+    /// reply.
+    fn keep_session(&self, process: &Arc<Process>, resident: Resident) {
+        let mut kept = self.kept.lock();
+        kept.retain(|_, (process, _)| process.lives());
+        kept.insert(process.tgid(), (Arc::clone(process), resident));
     }
 
     /// The processes that run in the memory of this thread, but its own.

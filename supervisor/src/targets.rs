@@ -169,7 +169,7 @@ impl Targets {
             if let Some(process) = process.filter(|p| p.lives() && p.runs_its_program()) {
                 return Ok(Arc::clone(process));
             }
-            known.in_exec.contains(&tgid)
+            known.in_exec.contains(&tgid) || known.uncertain.contains(&tgid)
         };
         let inherited = self.inherited(tgid, status);
         let process = Arc::new(

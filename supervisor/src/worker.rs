@@ -127,6 +127,7 @@ impl Shared {
     fn watch_mounts(&self, fast: &FastPath) -> std::io::Result<()> {
         use rustix::event::{PollFd, poll};
         let watch = MountWatch::new()?;
+        fast.look_ahead();
         loop {
             fast.take_note();
             let mounts = self.mounts.current();

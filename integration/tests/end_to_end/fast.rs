@@ -4,6 +4,7 @@ mod changes;
 mod choice;
 mod reasons;
 mod soundness;
+mod threads;
 mod unusual;
 mod ways;
 mod windows;
@@ -53,6 +54,12 @@ fn resident(kind: Kind, setting: Setting) {
 
 /// Runs a guest, which is told where, on the plain mount and posting its calls itself.
 fn same_and_posted(twins: &Twins, arguments: impl Fn(&Path) -> Vec<OsString>) {
+    let untrapped = same(twins, arguments).untrapped();
+    assert!(untrapped > UNTRAPPED, "{untrapped} calls without a trap");
+}
+
+/// The same, however many calls it posts; the report.
+fn same(twins: &Twins, arguments: impl Fn(&Path) -> Vec<OsString>) -> Report {
     let plain = timed::run(&mut timed::command(&arguments(twins.plain.path())), LIMIT);
     let report = twins.dir.path().join("report.json");
     let mut fast: Vec<OsString> = vec!["--report-json".into(), report.clone().into(), "--".into()];
@@ -65,8 +72,7 @@ fn same_and_posted(twins: &Twins, arguments: impl Fn(&Path) -> Vec<OsString>) {
     let trees = [&twins.plain, &twins.bypass]
         .map(|twin| tree::describe(twin.path(), twin.path()).join("\n"));
     assert_same("tree", ("FUSE", &trees[0]), ("fast", &trees[1]));
-    let untrapped = Report::read(&report).untrapped();
-    assert!(untrapped > UNTRAPPED, "{untrapped} calls without a trap");
+    Report::read(&report)
 }
 
 const FAST: Setting = Setting {

@@ -35,13 +35,15 @@
 .set ST_DEV,     96
 .set F_FLAGS,    104
 .set WATCHERS,   112
+.set TRAPPED,    120
 .set PREFIX,     0x100
 .set GRANTS,     0x400
 
-# The state's last page, which a child finds empty as well: a counter for each row, and for each
-# block two struct iovec.
+# The state's last page, which a child finds empty as well: a counter for each row, for each
+# block two struct iovec, and for each whether its call was begun in this process.
 .set SERVED,     0x3000
 .set IOVECS,     0x3800
+.set OWN,        0x3A00
 
 # A block: the registers of one call, and where its slot lies.
 .set B_CLAIM,   0
@@ -285,7 +287,7 @@ ask:
     jmp rcx
     # Said by the file system, or by the kernel as a signal came before the supervisor had
     # the call: then the slot is not free.
-3:  mov ecx, [rip + finesse_agent_start + STATE + PID]
+3:  mov ecx, [rip + finesse_agent_start + STATE + OWN + \k * 32]
     jrcxz 4f
     lahf
     seto al
@@ -428,9 +430,19 @@ entry:
     mov [rdi + \to + 8], rax
 .endm
 
-# What a child has from the channel is nothing: it makes its parent's call itself.
+# Where what its process says of the block in rbx is, from the state on, into r11.
+.macro of_block
+    lea rax, [r12 + BLOCKS - STATE]
+    mov r11, rbx
+    sub r11, rax
+    shr r11, 4
+.endm
+
+# What a child has from the channel is nothing: it makes its parent's call itself, even if it has
+# a channel of its own by now.
 .macro only_parent
-    cmp dword ptr [r12 + PID], 0
+    of_block
+    cmp dword ptr [r12 + r11 + OWN], 0
     je original
 .endm
 
@@ -454,6 +466,8 @@ claimed:
     mov [rcx + B_R15], r15
     mov rbx, rcx
     lea r12, [rip + finesse_agent_start + STATE]
+    of_block
+    mov dword ptr [r12 + r11 + OWN], 1
     cmp qword ptr [r12 + ENABLED], POSTS
     jne fetch
 
@@ -484,6 +498,9 @@ claimed:
     mov rax, [r12 + OPERATIONS]
     bt rax, r15
     jnc pass
+    mov rax, [r12 + TRAPPED]
+    bt rax, r15
+    jc original
     # What statx(2) or readlink(2) may refuse or do otherwise.
     movzx ecx, byte ptr [rbp + C_MASK]
     jrcxz 1f
@@ -785,6 +802,7 @@ post:
     lea eax, [rdi - 8]
     mov [r9], eax
 
+    only_parent
     # A handler may have changed what the request says of the caller, and the umask.
     cmp qword ptr [r12 + ENABLED], POSTS
     jne original

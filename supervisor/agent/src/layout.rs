@@ -29,6 +29,8 @@ pub const SLOTS: u32 = 16;
 pub const SERVED: u64 = STATE + 0x3000;
 /// Two struct iovec a block, which a child must not find; 32 bytes.
 pub const IOVECS: u64 = STATE + 0x3800;
+/// A word each 32 bytes a block; 0 in a child whose parent was in the middle of a call.
+pub const OWN: u64 = STATE + 0x3A00;
 /// First path.
 pub const PATHS: u64 = 0x24000;
 /// Length of a path's buffer.
@@ -115,6 +117,8 @@ pub mod state {
     pub const F_FLAGS: usize = 104;
     /// u64; calls in blocks below this address watch for their replies, others sleep.
     pub const WATCHERS: usize = 112;
+    /// u64; a bit for each operation that goes to the trap.
+    pub const TRAPPED: usize = 120;
     /// The mountpoint's path.
     pub const PREFIX: usize = 0x100;
     /// Longest mountpoint.

@@ -52,6 +52,15 @@ pub(super) fn prctl_trap(option: i32) -> Trap {
     prctl(option).trap()
 }
 
+/// arch_prctl(2) with `ARCH_SET_FS` (asm/prctl.h), which is no event.
+pub(super) fn start() -> Trap {
+    let entry = Entry {
+        when: Some(option_is(0x1002)),
+        ..event(libc::SYS_arch_prctl, "arch_prctl", |_| None)
+    };
+    entry.trap()
+}
+
 /// The entries that may ask for a wanted operation.
 pub(super) fn paths(wanted: impl Fn(Operation) -> bool) -> impl Iterator<Item = &'static Entry> {
     TABLE
@@ -144,12 +153,6 @@ static TABLE: &[Entry] = &[
     event(libc::SYS_landlock_restrict_self, "landlock_restrict_self", |_| happened(Event::Restrict)),
     path(libc::SYS_fchmodat2, "fchmodat2", &[O::Chmod], |a| call(O::Chmod, fd_at(a), follows(a[3], EMPTY_PATH)?, Detail::Mode(mode(a[2])))),
 ];
-
-/// arch_prctl(2) with `ARCH_SET_FS` (asm/prctl.h), which is no event.
-pub(super) const START: Trap = Trap {
-    number: libc::SYS_arch_prctl as i32,
-    when: Some(option_is(0x1002)),
-};
 
 /// linux/prctl.h
 const PR_SET_SYSCALL_USER_DISPATCH: i32 = 59;

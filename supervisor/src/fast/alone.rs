@@ -29,6 +29,11 @@ pub(super) fn is_alone(tid: u32) -> bool {
             .all(|child| share_memory(tid, child) == Some(false))
 }
 
+/// Whether there is a thread of that id.
+pub(super) fn is_there(tid: u32) -> bool {
+    fs::metadata(format!("/proc/{tid}")).is_ok()
+}
+
 /// The children of all threads of a process.
 pub(super) fn children(tid: u32) -> BTreeSet<u32> {
     let tasks = fs::read_dir(format!("/proc/{tid}/task"));

@@ -255,7 +255,7 @@ mod tests {
             let mut broken = sound.clone();
             broken[at] ^= 0x10;
             fs::write(&file, broken).unwrap();
-            assert_eq!(history.worth_it(Some(program(2))), WORTH_IT_UNKNOWN, "{at}");
+            assert_eq!(auto(&history, program(2)), WORTH_IT_UNKNOWN, "{at}");
         }
         // Cut in the middle of a record.
         fs::write(&file, &sound[..place + RECORD / 2]).unwrap();

@@ -17,7 +17,6 @@ use finesse_policy::Decision;
 use super::alone::is_alone;
 use super::memory::{Memory, not_written};
 use super::padding::Padding;
-use super::resident;
 use super::sites::Sites;
 use super::text::Mappings;
 use super::{FastPath, Seen, Why};
@@ -121,8 +120,7 @@ impl Present {
         let mappings = Mappings::of(tid)?;
         let ring = fast.base + layout::RING..fast.base + layout::RING + layout::RING_LEN;
         let is_there = mappings.is_agent(fast.base) && mappings.are_free(&ring);
-        // A handler of its parent's may have made it, which was in the middle of a call.
-        if !is_there || check_relations(tid, fast).is_err() || !resident::is_idle(fast.base, tid) {
+        if !is_there || check_relations(tid, fast).is_err() {
             return None;
         }
         let sites = Sites::inherited(fast.base, tid)?;

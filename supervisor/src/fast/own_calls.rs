@@ -96,7 +96,9 @@ impl FastPath {
     /// The agent asks for the channel, or something is mapped, or is not.
     fn serve_agent(&self, notification: Notification, thread: &Thread) {
         let process = thread.process();
-        let stage = &mut process.progress().lock().stage;
+        let progress = &mut *process.progress().lock();
+        let knows_umask = progress.set_umask.is_empty();
+        let stage = &mut progress.stage;
         match std::mem::replace(stage, Stage::Off) {
             Stage::Booting(boot) => {
                 *stage = self.finish(boot, &notification, process);
@@ -107,7 +109,7 @@ impl FastPath {
                 *stage = Stage::Resident(resident);
             }
             Stage::Resident(resident) if !resident.is_mapped() => {
-                *stage = self.begin_to_post(resident, &notification, thread);
+                *stage = self.begin_to_post(resident, &notification, thread, knows_umask);
                 notification.succeed(0);
             }
             other => {
@@ -123,9 +125,10 @@ impl FastPath {
         mut resident: Resident,
         notification: &Notification,
         thread: &Thread,
+        knows_umask: bool,
     ) -> Stage {
         let process = thread.process();
-        match resident.finish(notification, thread) {
+        match resident.finish(notification, thread, knows_umask) {
             Ok(()) => {
                 self.note(process, Note::HasAgent);
                 self.take_back_what_is_old(notification.tid(), resident.changes());
@@ -141,19 +144,26 @@ impl FastPath {
     /// A reply did not come at once.
     fn take_over(&self, notification: Notification, process: &Process) -> Option<TakenOver> {
         self.note(process, Note::Trapped);
-        let session = session(process).or_else(|| {
-            // A child of vfork(2) has its parent's agent.
-            let sharers = self.sharers(notification.tid(), Some(process.tgid()));
-            sharers.iter().find_map(|it| session(it))
-        });
+        let slot = self.slot(&notification);
+        if !resident::is_own(self.base, notification.tid(), slot) {
+            // A child makes the call itself, whatever channel it has.
+            notification.fail(libc::EINTR);
+            return None;
+        }
+        let session = session(process)
+            .or_else(|| {
+                // A child of vfork(2) has its parent's agent.
+                let sharers = self.sharers(notification.tid(), Some(process.tgid()));
+                sharers.iter().find_map(|it| session(it))
+            })
+            .or_else(|| self.kept.lock().get(&process.tgid())?.1.session());
         let Some((connection, mount)) = session else {
-            // A child makes the call itself. Others may have made it.
-            let is_forked = resident::is_forked(self.base, notification.tid());
-            notification.fail(if is_forked { libc::EINTR } else { libc::EIO });
+            // It may have been made.
+            notification.fail(libc::EIO);
             return None;
         };
         Some(TakenOver {
-            slot: self.slot(&notification),
+            slot,
             notification,
             connection,
             mount,
@@ -170,9 +180,7 @@ impl FastPath {
 /// With whom the agent of a process speaks, and of which mount.
 fn session(process: &Process) -> Option<(Arc<Connection>, Arc<Mount>)> {
     match &process.progress().lock().stage {
-        Stage::Resident(it) if it.is_mapped() => {
-            Some((Arc::clone(it.connection()), Arc::clone(it.mount())))
-        }
+        Stage::Resident(it) | Stage::Retired(it) => it.session(),
         _ => None,
     }
 }

@@ -23,6 +23,9 @@ use crate::mounts::Mount;
 use crate::report::Note;
 use crate::targets::Thread;
 
+/// A bit for each operation that makes something, of which the umask takes permissions.
+const NEEDS_UMASK: u64 = 1 << Operation::Mkdir as u8 | 1 << Operation::Mknod as u8;
+
 const NOT_WRITTEN: Why = "its memory cannot be written";
 
 /// How far the channel is.
@@ -44,6 +47,8 @@ pub(crate) struct Resident {
     /// See [`Resident::changes`].
     changes: u64,
     granted: Vec<NodeId>,
+    /// Whether no thread is in the middle of changing it.
+    knows_umask: bool,
     sites: Sites,
     /// Calls that the agent has answered, a row each, as last read.
     served: Vec<u64>,
@@ -74,20 +79,11 @@ pub(super) fn disable(base: u64, tid: u32) -> bool {
     write_bytes(tid, state_address(base, state::ENABLED), &[0; 8]).is_ok()
 }
 
-/// Whether a thread runs in a child that has come by fork(2) while its parent was in the agent.
-pub(super) fn is_forked(base: u64, tid: u32) -> bool {
-    let mut pid = Vec::new();
-    read_bytes(tid, state_address(base, state::PID), 4, &mut pid).is_ok() && pid == [0; 4]
-}
-
-/// Whether no thread is in the middle of the agent's code, as far as its memory says.
-pub(super) fn is_idle(base: u64, tid: u32) -> bool {
-    let len = layout::SLOTS as usize * layout::BLOCK;
-    let mut blocks = Vec::new();
-    read_bytes(tid, base + layout::BLOCKS, len, &mut blocks).is_ok()
-        && blocks
-            .chunks(layout::BLOCK)
-            .all(|block| block[block::CLAIM..block::CLAIM + 8] == [0; 8])
+/// Whether the call in a block was begun in this thread's process, not in its parent before that
+/// was divided by fork(2).
+pub(super) fn is_own(base: u64, tid: u32, slot: u32) -> bool {
+    let mut own = Vec::new();
+    read_bytes(tid, base + layout::OWN + u64::from(slot) * 32, 4, &mut own).is_ok() && own != [0; 4]
 }
 
 impl Resident {
@@ -102,6 +98,7 @@ impl Resident {
             mount: Arc::clone(seen.mount),
             changes: seen.changes,
             granted: Vec::new(),
+            knows_umask: false,
             sites,
             served: vec![0; finesse_agent::numbers().count()],
             bound: None,
@@ -122,7 +119,7 @@ impl Resident {
         }
         resident.grant(seen.base);
         let tid = seen.notification.tid();
-        let blocks = blocks(base, geometry);
+        let blocks = blocks(base, tid, geometry)?;
         let ring = (base + layout::RING).to_le_bytes();
         write_bytes(tid, base + layout::BLOCKS, &blocks)
             .and_then(|()| write_bytes(tid, state_address(base, state::RING), &ring))
@@ -160,6 +157,7 @@ impl Resident {
         &mut self,
         notification: &Notification,
         thread: &Thread,
+        knows_umask: bool,
     ) -> Result<(), Why> {
         let Channel::Fetched(before) = &self.channel else {
             return Err(NO_DESCRIPTOR);
@@ -172,6 +170,7 @@ impl Resident {
             return Err("a child may have its channel");
         }
         self.channel = Channel::Mapped;
+        self.knows_umask = knows_umask;
         self.bind(thread);
         if self.bound.is_none() {
             // At the next call that traps.
@@ -211,12 +210,10 @@ impl Resident {
             .collect()
     }
 
-    pub(super) fn connection(&self) -> &Arc<Connection> {
-        &self.connection.0
-    }
-
-    pub(super) fn mount(&self) -> &Arc<Mount> {
-        &self.mount
+    /// With whom calls were posted, if any could have been.
+    pub(super) fn session(&self) -> Option<(Arc<Connection>, Arc<Mount>)> {
+        let session = || (Arc::clone(&self.connection.0), Arc::clone(&self.mount));
+        self.is_mapped().then(session)
     }
 
     /// Writes all that the agent needs to know.
@@ -238,6 +235,8 @@ impl Resident {
         page.put(state::F_FLAGS, &facts.statfs_flags.to_le_bytes());
         let operations = self.operations(thread);
         page.put(state::OPERATIONS, &operations.to_le_bytes());
+        let trapped = if self.knows_umask { 0 } else { NEEDS_UMASK };
+        page.put(state::TRAPPED, &trapped.to_le_bytes());
         // Without one, every path might be below it, and all absolute ones trap.
         let prefix = self.prefix(thread).unwrap_or_default();
         page.put(
@@ -274,11 +273,7 @@ impl Resident {
         let may_write = |operation: Operation| {
             !self.mount.is_read_only() || operation.is_lookup() && operation != Operation::Access
         };
-        // What its threads set last, the kernel knows.
-        let has_umask = !thread.process().umask_is_asked();
-        let needs_umask = |operation| matches!(operation, Operation::Mkdir | Operation::Mknod);
         Operation::all()
-            .filter(|operation| has_umask || !needs_umask(*operation))
             .filter(|operation| may_write(*operation))
             .filter(|operation| decide(*operation) == Decision::Bypass)
             .fold(0, |bits, operation| bits | 1 << operation as u8)
@@ -296,13 +291,14 @@ impl Resident {
     /// A call that trapped: the agent does not know its directory, its site is not
     /// rewritten, it was suspended, or it leaves such calls to us. What became of its site,
     /// when that is news.
-    pub(super) fn learn(&mut self, seen: Seen<'_>) -> Option<Note> {
+    pub(super) fn learn(&mut self, seen: Seen<'_>, knows_umask: bool) -> Option<Note> {
         if seen.mount.id != self.mount.id {
             return None;
         }
         let tid = seen.notification.tid();
         let note = self.sites.rewrite(seen.notification);
-        let has_news = self.bind(seen.thread) | self.grant(seen.base);
+        let was_known = std::mem::replace(&mut self.knows_umask, knows_umask);
+        let has_news = self.bind(seen.thread) | self.grant(seen.base) | (was_known != knows_umask);
         match self.channel {
             Channel::Mapped if self.bound.is_none() || !has_news && self.is_enabled(tid) => {
                 return note;
@@ -398,26 +394,38 @@ fn state_address(base: u64, offset: usize) -> u64 {
     base + layout::STATE + offset as u64
 }
 
-/// What each slot's block says of where things lie.
-fn blocks(base: u64, geometry: Geometry) -> Vec<u8> {
+/// What each slot's block says of where things lie. Those stay that are in use: of a child whose
+/// parent was in the middle of calls, which may be the child's to make.
+fn blocks(base: u64, tid: u32, geometry: Geometry) -> Result<Vec<u8>, Why> {
     let mut page = Page::new(layout::SLOTS as usize * layout::BLOCK);
-    for slot in 0..layout::SLOTS {
+    let mut before = Vec::new();
+    read_bytes(tid, base + layout::BLOCKS, page.0.len(), &mut before).map_err(|_| NOT_WRITTEN)?;
+    for (slot, before) in (0..layout::SLOTS).zip(before.chunks_exact(layout::BLOCK)) {
         let offsets = geometry.offsets(slot);
         let number = u64::from(slot);
         let in_ring = |offset: usize| base + layout::RING + offset as u64;
         let takeover = finesse_agent::takeovers() + number * layout::TAKEOVER;
-        for (field, address) in [
+        let fields = [
             (block::TRAP, base + takeover),
             (block::REQUEST, in_ring(offsets.request)),
             (block::REPLY, in_ring(offsets.reply)),
             (block::BELL, in_ring(offsets.doorbell)),
             (block::PATH, base + layout::PATHS + number * layout::PATH),
-        ] {
-            page.put(
-                slot as usize * layout::BLOCK + field,
-                &address.to_le_bytes(),
-            );
+        ];
+        let at = slot as usize * layout::BLOCK;
+        if before[block::CLAIM..block::CLAIM + 8] != [0; 8] {
+            let is_same = |(field, address): &(usize, u64)| {
+                before[*field..field + 8] == address.to_le_bytes()
+            };
+            if !fields.iter().all(is_same) {
+                return Err("it was divided in the middle of a call to another file system");
+            }
+            page.put(at, before);
+            continue;
+        }
+        for (field, address) in fields {
+            page.put(at + field, &address.to_le_bytes());
         }
     }
-    page.0
+    Ok(page.0)
 }

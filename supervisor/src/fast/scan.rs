@@ -1,25 +1,29 @@
 //! Call sites in the text of files, found before anybody makes a call from there.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use memchr::memmem;
 use parking_lot::Mutex;
-use procfs::process::MemoryMap;
+use procfs::process::{MMapPath, MemoryMap};
 
 use super::memory::Memory;
 use super::moves;
 use super::site::{SYSCALL, Site};
+use super::text::Mappings;
 
 /// Longer texts are not looked at, in bytes: it takes a second for some 4 GiB.
 const LONGEST_TEXT: u64 = 256 << 20;
+
+/// So much is looked at at a time, in bytes: it stays in the CPU's cache.
+const PIECE: usize = 64 << 10;
 
 /// A part of a file, as it is mapped: device, inode, offset, length in bytes.
 type Part = ((i32, i32), u64, u64, u64);
 
 /// What was found in the texts of this run's programs.
 #[derive(Debug, Default)]
-pub(super) struct Texts(Mutex<HashMap<Part, Arc<[Found]>>>);
+pub(super) struct Texts(Mutex<HashMap<Part, Arc<OnceLock<Vec<Found>>>>>);
 
 /// The call that returns to this place in the mapping; its number, if it is the same each time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -37,17 +41,35 @@ impl Texts {
         text: &MemoryMap,
         wanted: impl Fn(Option<i32>) -> bool,
     ) -> Vec<Site> {
+        let found = self.found(memory, text);
+        let found = found.get().into_iter().flatten();
+        found
+            .filter(|it| wanted(it.number))
+            .filter_map(|it| it.read(memory, text.address.0))
+            .collect()
+    }
+
+    /// Looks at the texts of this process, of which programs have some as well: the C library.
+    /// They need not wait for it then.
+    pub(super) fn look_at_own(&self) {
+        let own = std::process::id();
+        let Some((memory, mappings)) = Memory::open(own).ok().zip(Mappings::of(own)) else {
+            return;
+        };
+        let executable = std::env::current_exe().ok();
+        let is_library = |path: &MMapPath| matches!(path, MMapPath::Path(path) if Some(path) != executable.as_ref());
+        for text in mappings.texts().filter(|it| is_library(&it.pathname)) {
+            self.found(&memory, text);
+        }
+    }
+
+    /// Each text is looked at once; who comes meanwhile waits.
+    fn found(&self, memory: &Memory, text: &MemoryMap) -> Arc<OnceLock<Vec<Found>>> {
         let (start, end) = text.address;
         let part = (text.dev, text.inode, text.offset, end - start);
-        let known = self.0.lock().get(&part).map(Arc::clone);
-        let found = known.unwrap_or_else(|| {
-            let found: Arc<[Found]> = look_through(memory, start, end).into();
-            self.0.lock().insert(part, Arc::clone(&found));
-            found
-        });
-        let wanted = found.iter().filter(|it| wanted(it.number));
-        let sites = wanted.filter_map(|it| it.read(memory, start));
-        sites.collect()
+        let found = Arc::clone(self.0.lock().entry(part).or_default());
+        found.get_or_init(|| look_through(memory, start, end));
+        found
     }
 }
 
@@ -65,17 +87,38 @@ impl Found {
 }
 
 fn look_through(memory: &Memory, start: u64, end: u64) -> Vec<Found> {
-    let Some(len) = Some(end - start).filter(|len| *len <= LONGEST_TEXT) else {
-        return Vec::new();
-    };
-    let mut text = vec![0; usize::try_from(len).unwrap_or(0)];
-    match memory.read(start, &mut text) {
-        Ok(()) => found_in(&text),
-        Err(error) => {
-            tracing::debug!("text at {start:#x} cannot be read: {error}");
-            Vec::new()
-        }
+    let mut found = Vec::new();
+    if end - start > LONGEST_TEXT {
+        return found;
     }
+    // Each piece begins with the end of the one before, so that a site lies in one of them.
+    let mut piece = vec![0; PIECE];
+    let mut at = start;
+    while at < end {
+        let len = (end - at).min(PIECE as u64);
+        let text = &mut piece[..usize::try_from(len).unwrap_or(PIECE)];
+        if let Err(error) = memory.read(at, text) {
+            tracing::debug!("text at {at:#x} cannot be read: {error}");
+            break;
+        }
+        let new = found_in(text).into_iter().map(|it| Found {
+            after: it.after + (at - start),
+            ..it
+        });
+        found.extend(
+            new.filter(|it| {
+                found
+                    .last()
+                    .is_none_or(|last: &Found| last.after < it.after)
+            })
+            .collect::<Vec<_>>(),
+        );
+        if at + len == end {
+            break;
+        }
+        at += len - moves::LONGEST as u64;
+    }
+    found
 }
 
 fn found_in(text: &[u8]) -> Vec<Found> {
@@ -122,9 +165,32 @@ mod tests {
     }
 
     #[test]
+    fn sites_are_found_between_pieces() {
+        let memory = Memory::open(std::process::id()).unwrap();
+        let mut text = vec![0x90; 3 * PIECE];
+        let ends = [PIECE - 1, PIECE, PIECE + 1, 2 * PIECE + 3, text.len()];
+        for end in ends {
+            let mut text = text.clone();
+            text[end - 7..end].copy_from_slice(&UNLINK);
+            let start = text.as_ptr() as u64;
+            let found = look_through(&memory, start, start + text.len() as u64);
+            let after: Vec<_> = found.iter().map(|it| it.after).collect();
+            assert_eq!(after, [end as u64]);
+        }
+        for end in [100, PIECE, 2 * PIECE] {
+            text[end - 7..end].copy_from_slice(&UNLINK);
+        }
+        let start = text.as_ptr() as u64;
+        assert_eq!(
+            look_through(&memory, start, start + 3 * PIECE as u64).len(),
+            3
+        );
+    }
+
+    #[test]
     fn a_file_that_was_written_again_has_other_sites() {
         let memory = Memory::open(std::process::id()).unwrap();
-        let mut text = vec![0x90; 64];
+        let mut text = [0x90; 64];
         text[20..27].copy_from_slice(&UNLINK);
         let start = text.as_ptr() as u64;
         let found = look_through(&memory, start, start + 64);

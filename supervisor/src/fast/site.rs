@@ -35,6 +35,10 @@ const SETS_NUMBER: u8 = 0xB8;
 /// The last moves of `Syscall6` (runtime/internal/syscall/asm_linux_amd64.s of Go): mov rdx, rdi;
 /// mov rsi, rcx; mov rdi, rbx.
 const MOVES: [u8; 9] = [0x48, 0x89, 0xFA, 0x48, 0x89, 0xCE, 0x48, 0x89, 0xDF];
+/// lea rdi, [rip+disp32], as musl has it before set_tid_address(2), without the displacement.
+const LOADS_FIRST: [u8; 3] = [0x48, 0x8D, 0x3D];
+/// Its length.
+const LOAD_LEN: usize = 7;
 /// jmp [disp32], without the displacement.
 const JUMP_THROUGH: [u8; 3] = [0xFF, 0x24, 0x25];
 
@@ -44,6 +48,9 @@ const JUMP_THROUGH: [u8; 3] = [0xFF, 0x24, 0x25];
 pub(super) struct Site {
     after: u64,
     displaced: Vec<u8>,
+    /// Not the call but [`LOADS_FIRST`] comes next: it may lead to the bootstrap, which changes
+    /// no register but rcx and r11, and stands for the call then.
+    loads_next: bool,
 }
 
 impl Site {
@@ -77,32 +84,44 @@ impl Site {
         self.start() / PAGE == (self.after - 1) / PAGE
     }
 
-    /// What call returns to `after`, if `text`, which ends with it, can give way whatever came before:
-    /// the site, and the call's number if that is the same each time.
+    /// What call returns to `after`, if `text`, which ends with it, can give way whatever came
+    /// before: the site, and the call's number if that is the same each time.
     pub(super) fn find(text: &[u8], after: u64) -> Option<(Site, Option<i32>)> {
         let code = text.strip_suffix(&SYSCALL)?;
         let site = |displaced: &[u8]| Site {
             after,
             displaced: displaced.to_vec(),
+            loads_next: false,
         };
         if code.ends_with(&MOVES) {
             return Some((site(&MOVES), None));
         }
+        if let Some((displaced, number)) = moves::number_and_moves(code) {
+            return Some((site(displaced), Some(number)));
+        }
+        let (code, load) = code.split_last_chunk::<LOAD_LEN>()?;
         let (displaced, number) = moves::number_and_moves(code)?;
-        Some((site(displaced), Some(number)))
+        // What loads an address relative to itself stays where it is.
+        let site = Site {
+            after: after.checked_sub(LOAD_LEN as u64)?,
+            loads_next: true,
+            ..site(displaced)
+        };
+        (load.starts_with(&LOADS_FIRST) && displaced.len() == NEAR).then_some((site, Some(number)))
     }
 
     /// `text` ends with the call.
     fn parse(text: &[u8], after: u64, number: i32) -> Option<Site> {
-        let displaced = before_call(text, number)
-            .or_else(|| moves::before_call(text, number))
-            .or_else(|| {
-                let code = text.strip_suffix(&SYSCALL)?;
-                code.ends_with(&MOVES).then_some(MOVES.as_slice())
-            })?;
+        let code = text.strip_suffix(&SYSCALL)?;
+        let fixed = [LOADS_LAST.as_slice(), &MOVES];
+        let displaced = match fixed.into_iter().find(|fixed| code.ends_with(fixed)) {
+            Some(displaced) => displaced,
+            None => moves::before_call(text, number)?,
+        };
         Some(Site {
             after,
             displaced: displaced.to_vec(),
+            loads_next: false,
         })
     }
 
@@ -115,22 +134,28 @@ impl Site {
     /// What the site may be that has its call there, and of which `copy` begins with the
     /// instructions that gave way.
     pub(super) fn possible(call: u64, copy: &[u8]) -> impl Iterator<Item = Site> {
-        (NEAR..=moves::MOST).filter_map(move |len| {
-            call.checked_sub(len as u64)?;
-            Some(Site {
-                after: call.checked_add(SYSCALL.len() as u64)?,
-                displaced: copy.get(..len)?.to_vec(),
+        (NEAR..=moves::MOST)
+            .flat_map(|len| [(len, false), (len, true)])
+            .filter_map(move |(len, loads_next)| {
+                call.checked_sub(len as u64)?;
+                Some(Site {
+                    after: call.checked_add(SYSCALL.len() as u64)?,
+                    displaced: copy.get(..len)?.to_vec(),
+                    loads_next,
+                })
             })
-        })
     }
 
     /// Whether it has given way to a jump to there.
     pub(super) fn jumps_to(&self, memory: &Memory, at: u64) -> bool {
-        let (mut jump, mut call) = ([0; NEAR], [0; 2]);
+        let (mut jump, mut next) = ([0; NEAR], [0; 3]);
         memory.read(self.start(), &mut jump).is_ok()
-            && memory.read(self.call(), &mut call).is_ok()
+            && memory.read(self.call(), &mut next).is_ok()
             && Some(jump) == near_jump(self.start(), at)
-            && call == SYSCALL
+            && match self.loads_next {
+                true => next == LOADS_FIRST,
+                false => next.starts_with(&SYSCALL),
+            }
     }
 
     /// Where the call returns to.
@@ -163,6 +188,9 @@ impl Site {
 
     /// How it is made to lead to stub `number`; none if that is too far.
     pub(super) fn jump(&self, number: u64) -> Option<Jump> {
+        if self.loads_next {
+            return None;
+        }
         // jmp [disp32]
         let [a, b, c] = JUMP_THROUGH;
         if self.displaced.len() == NEAR {
@@ -230,18 +258,6 @@ impl Jump {
     }
 }
 
-/// The instruction directly before the call, if it is one that may give way: `text` ends with
-/// that, and the byte before it counts.
-fn before_call(text: &[u8], number: i32) -> Option<&[u8]> {
-    let (rest, call) = text.split_last_chunk::<2>()?;
-    let (rest, instruction) = rest.split_last_chunk::<NEAR>()?;
-    let [opcode, immediate @ ..] = instruction;
-    // After a REX prefix it would be another instruction.
-    let sets_number =
-        *opcode == SETS_NUMBER && *immediate == number.to_le_bytes() && rest.last()? & 0xF0 != 0x40;
-    (*call == SYSCALL && (sets_number || *instruction == LOADS_LAST)).then_some(instruction)
-}
-
 /// The displaced instructions, the address at [`DETOUR`] into r11, a jump.
 pub(super) fn detour(at: u64, displaced: &[u8], to: u64) -> [u8; DETOUR] {
     let mut code = [0xCC; DETOUR];
@@ -281,16 +297,43 @@ mod tests {
 
     const UNLINK: [u8; 8] = [0x90, 0xB8, 87, 0, 0, 0, 0x0F, 0x05];
 
+    fn given_way(text: &[u8], number: i32) -> Option<Vec<u8>> {
+        let site = Site::parse(text, 0x40_1000, number)?;
+        Some(site.displaced)
+    }
+
     #[test]
     fn only_familiar_code_gives_way() {
-        assert_eq!(before_call(&UNLINK, 87), Some(&UNLINK[1..6]));
+        assert_eq!(given_way(&UNLINK, 87).as_deref(), Some(&UNLINK[1..6]));
         let syscall3 = [0x90, 0x4C, 0x8B, 0x4C, 0x24, 0x08, 0x0F, 0x05];
-        assert_eq!(before_call(&syscall3, 5), Some(&syscall3[1..6]));
+        assert_eq!(given_way(&syscall3, 5).as_deref(), Some(&LOADS_LAST[..]));
         for (at, byte) in [(0, 0x41), (1, 0xB9), (2, 88), (5, 1), (6, 0x0E), (7, 0x34)] {
             let mut other = UNLINK;
             other[at] = byte;
-            assert_eq!(before_call(&other, 87), None, "{other:x?}");
+            assert_eq!(given_way(&other, 87), None, "{other:x?}");
         }
+        let go = [&[0x49, 0x89, 0xF2], &MOVES[..], &SYSCALL].concat();
+        assert_eq!(given_way(&go, 5).as_deref(), Some(&MOVES[..]));
+        for at in 3..go.len() {
+            let mut other = go.clone();
+            other[at] ^= 1;
+            assert_eq!(given_way(&other, 5), None, "{other:x?}");
+        }
+    }
+
+    #[test]
+    fn what_is_found_in_text_has_one_number_or_any() {
+        let find = |text: &[u8]| Site::find(text, 0x40_1000).map(|(_, number)| number);
+        assert_eq!(find(&UNLINK), Some(Some(87)));
+        assert_eq!(find(&[&MOVES[..], &SYSCALL].concat()), Some(None));
+        let loads = [&UNLINK[..6], &LOADS_FIRST, &[1, 2, 3, 4], &SYSCALL].concat();
+        let (site, number) = Site::find(&loads, 0x40_1000).unwrap();
+        assert_eq!(number, Some(87));
+        assert_eq!((site.start(), site.call()), (0x40_0FF2, 0x40_0FF7));
+        assert_eq!(site.jump(0), None, "it is not the call that comes next");
+        // A function for all calls, of which most are not the agent's.
+        assert_eq!(find(&[&[0x90], &LOADS_LAST[..], &SYSCALL].concat()), None);
+        assert_eq!(find(&UNLINK[..7]), None);
     }
 
     #[test]
@@ -298,7 +341,27 @@ mod tests {
         let site = Site::parse(&UNLINK, 0x40_1007, 87).unwrap();
         assert_eq!((site.start(), site.call()), (0x40_1000, 0x40_1005));
         assert_eq!(site.class(), class::SETS_NUMBER);
-        assert!(site.has_call_behind_jump());
+        let jump = site.jump(2).unwrap();
+        // jmp [0x050F0010], of which the upper half is the call.
+        assert_eq!(jump.code, [0xFF, 0x24, 0x25, 0x10, 0x00]);
+        assert_eq!((jump.at, jump.leads), (0x050F_0010, Leads::Through));
+        assert_eq!(jump.word(7), 7_u64.to_le_bytes());
+    }
+
+    #[test]
+    fn sites_of_go_jump_through_what_is_left_of_them() {
+        let text = [&MOVES[..], &SYSCALL].concat();
+        let site = Site::parse(&text, 0x40_100B, 0).unwrap();
+        assert_eq!(site.class(), class::MOVES);
+        assert!(!site.has_room_for_jump());
+        let jump = site.jump(2).unwrap();
+        let written = [&jump.code, &text[jump.code.len()..]].concat();
+        assert_eq!(written[..3], JUMP_THROUGH);
+        let address = i32::from_le_bytes(written[3..7].try_into().unwrap());
+        assert_eq!(u64::try_from(address).unwrap(), jump.at);
+        assert_eq!(jump.at / PAGE * PAGE, layout::MOVES_TABLE);
+        // What comes behind the jump is as it was.
+        assert_eq!(written[7..], text[7..]);
     }
 
     #[test]

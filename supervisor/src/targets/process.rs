@@ -135,11 +135,6 @@ impl Process {
         self.umask.store(mask.into(), Ordering::Relaxed);
     }
 
-    /// Whether its umask is not known for longer than the moment.
-    pub(crate) fn umask_is_asked(&self) -> bool {
-        self.umask_is_asked.load(Ordering::Relaxed)
-    }
-
     /// `/proc/PID/task` has a link for each thread beside its own two (`proc_task_getattr`,
     /// fs/proc/base.c).
     fn has_one_thread(&self) -> bool {
@@ -192,7 +187,7 @@ impl Process {
             .is_none_or(|memory| memory.read_at(&mut [0], 0).is_err())
     }
 
-    pub(super) fn lives(&self) -> bool {
+    pub(crate) fn lives(&self) -> bool {
         lives(self.pidfd.as_fd())
     }
 }
