@@ -8,10 +8,11 @@
  *   faults    the signals of its own faults have one
  *   filtered  from the start the program filters its own calls, and lets all through
  *   filter    at the end the program filters its own calls, and lets all through
- *   filter-soon  so it does after 18 calls, and makes more then
+ *   filter-soon  so it does after 17 calls, when it is to have a channel, and makes more then
+ *   filter-later  so it does after 65 calls
  *   exec      at the end it executes itself with another way, after an attempt that fails
  *   umask     before each directory it changes its umask, and looks at the mode that comes of it
- *   full      from the start it may open one more descriptor, and says how many it still may at the end
+ *   full      from the start it may open no more descriptors, and says how many it still may at the end
  */
 #include <errno.h>
 #include <linux/filter.h>
@@ -62,12 +63,19 @@ static int filter_all(void)
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
 }
 
-/* The limit is what is open and one more: descriptors are open without a gap. */
+/* The limit is what is open: descriptors are open without a gap. */
 static int fill(void)
 {
 	int next = dup(0);
-	struct rlimit limit = { next + 1, next + 1 };
+	struct rlimit limit = { next, next };
 	return close(next) || setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* An odd number of calls, which makes and removes something else. */
+static int filter_after(int calls)
+{
+	int bad = mkdir("odd", 0700) != 0 || pairs(calls / 2) != 0 || filter_all() != 0;
+	return bad || rmdir("odd") != 0;
 }
 
 static int room(void)
@@ -97,7 +105,9 @@ int main(int count, char **arguments)
 		return 2;
 	if (WAY("full") && fill() != 0)
 		return 2;
-	if (WAY("filter-soon") && (pairs(9) != 0 || filter_all() != 0))
+	if (WAY("filter-soon") && filter_after(17) != 0)
+		return 2;
+	if (WAY("filter-later") && filter_after(65) != 0)
 		return 2;
 	printf("failed %d\n", WAY("umask") ? pairs_with_umask(often) : pairs(often));
 	if (WAY("filter") && filter_all() != 0)

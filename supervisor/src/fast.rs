@@ -420,9 +420,13 @@ impl FastPath {
     /// An agent that is disabled is enabled no more.
     fn agent_off(&self, process: &Process, mut resident: Resident, why: Why) -> Stage {
         resident.unbind();
+        let is_idle = resident::is_idle(self.base, process.tgid());
         tracing::debug!("the agent of process {} is off: {why}", process.tgid());
         self.note(process, Note::AgentOff(why));
-        Stage::Retired(resident)
+        match is_idle {
+            true => Stage::Off,
+            false => Stage::Retired(resident),
+        }
     }
 
     /// Calls that the agent in the memory of `tid` has answered since this was last asked.

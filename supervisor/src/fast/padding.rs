@@ -122,8 +122,8 @@ impl Padding {
         let (copy, call) = way.split_last_chunk()?;
         let call = u64::from_le_bytes(*call);
         Site::possible(call, copy)
-            .find(|site| self.way_in(at, site) == way)
-            .filter(|site| site.jumps_to(memory, at))
+            .filter(|site| self.way_in(at, site) == way)
+            .find(|site| site.jumps_to(memory, at))
     }
 
     fn way_in(&self, at: u64, site: &Site) -> Vec<u8> {

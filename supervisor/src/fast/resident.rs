@@ -79,6 +79,18 @@ pub(super) fn disable(base: u64, tid: u32) -> bool {
     write_bytes(tid, state_address(base, state::ENABLED), &[0; 8]).is_ok()
 }
 
+/// Whether no call is in the agent: once it is disabled none gets there any more.
+pub(super) fn is_idle(base: u64, tid: u32) -> bool {
+    let len = layout::SLOTS as usize * layout::BLOCK;
+    let mut blocks = Vec::new();
+    read_bytes(tid, base + layout::BLOCKS, len, &mut blocks).is_ok()
+        && blocks.chunks_exact(layout::BLOCK).all(is_free)
+}
+
+fn is_free(block: &[u8]) -> bool {
+    block[block::CLAIM..block::CLAIM + 8] == [0; 8]
+}
+
 /// Whether the call in a block was begun in this thread's process, not in its parent before that
 /// was divided by fork(2).
 pub(super) fn is_own(base: u64, tid: u32, slot: u32) -> bool {
@@ -413,7 +425,7 @@ fn blocks(base: u64, tid: u32, geometry: Geometry) -> Result<Vec<u8>, Why> {
             (block::PATH, base + layout::PATHS + number * layout::PATH),
         ];
         let at = slot as usize * layout::BLOCK;
-        if before[block::CLAIM..block::CLAIM + 8] != [0; 8] {
+        if !is_free(before) {
             let is_same = |(field, address): &(usize, u64)| {
                 before[*field..field + 8] == address.to_le_bytes()
             };

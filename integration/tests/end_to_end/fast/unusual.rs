@@ -2,13 +2,13 @@
 
 use std::fs;
 
-use super::ways::{CALLS, Ways};
+use super::ways::{CALLS, UNKNOWN, Ways};
 use super::{FAST, LIMIT};
 use crate::report::{Program, Report};
 use crate::timed;
 use crate::twins::Setting;
 
-/// Children that ask for the agent, see the guest.
+/// Children that are offered a channel, see the guest.
 const CHILDREN: u64 = 30;
 
 /// What the guest prints last, going `way`, and what it says before; and the report.
@@ -46,9 +46,12 @@ fn a_site_across_pages_is_left() {
 
 #[test]
 fn code_that_may_only_be_executed_is_left() {
-    let Some((_, report, ways)) = go("unreadable") else {
+    let Some(ways) = Ways::of("unusual.c", Setting::PASSTHROUGH) else {
         return;
     };
+    // At its start it could be read.
+    let (out, report) = ways.go_with(UNKNOWN, "unreadable");
+    assert_eq!(out, "failed 0\n");
     assert_on_traps(
         report.program(ways.program()),
         "there is no room behind its text",
@@ -58,19 +61,19 @@ fn code_that_may_only_be_executed_is_left() {
 /// The agent's own calls would come from other code than the program's.
 #[test]
 fn a_program_that_dispatches_its_calls_has_no_agent() {
-    let why = "it confines itself";
     let Some((said, report, ways)) = go("dispatched-first") else {
         return;
     };
     assert_eq!(said, "signals: 0\n");
-    assert_on_traps(report.program(ways.program()), why);
+    assert_on_traps(report.program(ways.program()), CONFINES);
     let (out, report) = ways.go("dispatched");
     assert_eq!(out, "signals: 0\nfailed 0\n");
     let program = report.program(ways.program());
     assert!(program.untrapped > CALLS / 2, "{program:?}");
-    assert_eq!(program.on_traps[why], 1, "{program:?}");
+    assert_eq!(program.on_traps[CONFINES], 1, "{program:?}");
 }
 
+const CONFINES: &str = "it confines itself";
 const ODD: &str = "it does not do what a bootstrap does";
 
 /// What it has got is worth nothing to it, least of all when it has become somebody else.
@@ -78,12 +81,12 @@ const ODD: &str = "it does not do what a bootstrap does";
 fn a_program_that_asks_for_the_agent_itself_does_not_get_it() {
     let setting = Setting {
         options: &["--allow-other", "--default-permissions"],
-        ..FAST
+        ..Setting::PASSTHROUGH
     };
     let Some(ways) = Ways::of("unusual.c", setting) else {
         return;
     };
-    let (out, report) = ways.go("asks");
+    let (out, report) = ways.go_with(UNKNOWN, "asks");
     let may_change = u8::from(!nix::unistd::geteuid().is_root());
     assert_eq!(out, format!("may change: {may_change}\nfailed 0\n"));
     assert_on_traps(report.program(ways.program()), ODD);
@@ -98,9 +101,12 @@ fn sessions_end_whose_programs_do_not_get_the_agent() {
     let server = ways.twins.bypass.mounted.pid().expect("it is served");
     let descriptors = || fs::read_dir(format!("/proc/{server}/fd")).unwrap().count() as u64;
     let before = descriptors();
-    let running = timed::start(&mut ways.command(&[], "asks-often"));
+    let running = timed::start(&mut ways.command(&[], "offered"));
     let file = |name: &str| ways.twins.bypass.path().join(name);
-    timed::until("all have asked", LIMIT, || file("ready").exists());
+    timed::until("all have called", LIMIT, || file("ready").exists());
+    let most = descriptors();
+    assert!(most >= before + CHILDREN, "{most}, {before} before");
+    fs::write(file("now"), "").unwrap();
     timed::until("their sessions have ended", LIMIT, || {
         descriptors() < before + CHILDREN / 2
     });
@@ -108,5 +114,7 @@ fn sessions_end_whose_programs_do_not_get_the_agent() {
     let (out, report) = ways.ended(&running.finish(LIMIT));
     assert_eq!(out, "failed 0\n");
     let program = report.program(ways.program());
-    assert_eq!(program.on_traps[ODD], CHILDREN, "{program:?}");
+    assert_eq!(program.on_traps[CONFINES], CHILDREN, "{program:?}");
+    // The parent makes too few calls.
+    assert_eq!(program.with_agent, 0, "{program:?}");
 }

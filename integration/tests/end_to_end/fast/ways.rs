@@ -11,8 +11,13 @@ use crate::twins::{Setting, Twins};
 
 /// Calls that the guest makes, going one way.
 pub(super) const CALLS: u64 = 200;
-/// Calls that it makes before it filters its calls soon: with the last, its way to the agent is prepared.
+/// Calls that it makes besides where it filters its calls soon, one of them afterwards: before, it has just been
+/// offered a channel.
 pub(super) const SOON: u64 = 18;
+/// The same where it does so later: where nothing is known of a program, its way to the agent has just been prepared.
+pub(super) const LATER: u64 = 66;
+/// Where nothing is known of a program, it gets the agent after some calls, by other code than at its start.
+pub(super) const UNKNOWN: &[&str] = &["--fast=auto"];
 
 pub(super) struct Ways {
     pub(super) twins: Twins,
