@@ -320,6 +320,24 @@ fn loom_what_is_left_to_a_watcher_is_found_when_it_goes() {
     a_promise_is_broken(next_unless_watched);
 }
 
+/// A client does not ring for what it leaves to a thread that serves another request: that finds it.
+#[test]
+fn loom_who_serves_finds_what_was_left_to_him() {
+    check(3, || {
+        let channel = Channel::<1>::new();
+        channel.bell().will_look();
+        let server = {
+            let channel = Arc::clone(&channel);
+            thread::spawn(move || {
+                channel.bell().looks_now();
+                channel.next(false);
+            })
+        };
+        channel.post(0);
+        server.join().unwrap();
+    });
+}
+
 #[test]
 fn loom_the_end_wakes_a_server_whose_bell_is_forged() {
     check(3, || {

@@ -102,11 +102,11 @@ fn same_on_both(kind: Kind, source: &str, setting: Setting, expected: &[&str]) {
         fs::create_dir(&dir).unwrap();
         dir.into_os_string()
     };
-    // Go has threads before it makes a call; the bare guest's calls have no site that can
-    // be rewritten.
-    let posts = setting.fast && !matches!(kind, Kind::Go | Kind::Bare);
-    // Once the agent has come and the sites are rewritten, all calls are made again.
-    let rounds = posts.then_some(OsString::from("20"));
+    // The bare guest's calls have no site that can be rewritten; those of Go are made once.
+    let posts = setting.fast && !matches!(kind, Kind::Bare);
+    let posts_all = posts && !matches!(kind, Kind::Go);
+    // Once the channel is there, all calls are made again.
+    let rounds = posts_all.then_some(OsString::from("20"));
     let command = |path: &std::path::Path| -> Vec<OsString> {
         let program = [program.clone().into(), on(path)];
         program.into_iter().chain(rounds.clone()).collect()
@@ -131,10 +131,10 @@ fn same_on_both(kind: Kind, source: &str, setting: Setting, expected: &[&str]) {
     let report = Report::read(&report);
     report.assert_bypassed(expected);
     // What an event suspends, or the file system is slow to answer, traps now and then.
-    if posts {
+    if posts_all {
         report.assert_untrapped(&EVERY_CALL);
     } else {
-        assert_eq!(report.untrapped(), 0, "{report:?}");
+        assert_eq!(report.untrapped() > 0, posts, "{report:?}");
     }
     let trees = [&twins.plain, &twins.bypass]
         .map(|twin| tree::describe(twin.path(), twin.path()).join("\n"));
